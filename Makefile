@@ -1,0 +1,34 @@
+# Everything happens in .venv; delete the folder to start afresh. PYTHON picks the interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: bench test check format benchmarks clean
+
+bench: $(READY)  ## the main job: NUTS and emcee on the 50-dimensional Gaussian
+	$(BIN)/gradbench run configs/gaussian50.yaml
+
+test: $(READY)  ## all tests, the slow ones too
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+benchmarks: $(READY)  ## what gradbench itself costs, as ratios
+	$(BIN)/python benchmarks/overhead.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist

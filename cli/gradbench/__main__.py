@@ -1,0 +1,5 @@
+"""``python -m gradbench``."""
+
+from gradbench.cli import main
+
+main()

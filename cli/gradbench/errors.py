@@ -1,0 +1,37 @@
+"""The errors a user can meet, each with the exit code it ends the program with."""
+
+
+class GradbenchError(Exception):
+    """A message for the user: what was read, where, and what is allowed instead."""
+
+    exit_code = 2
+
+
+class ConfigError(GradbenchError):
+    """The configuration can't be used as written."""
+
+
+class ModelError(GradbenchError):
+    """A model file can't be loaded, built or compiled."""
+
+
+class SamplerError(GradbenchError):
+    """A sampler can't run with these options on this model."""
+
+
+class StoreError(GradbenchError):
+    """A results folder can't be read: it is missing, foreign, locked or damaged."""
+
+
+class SaveError(GradbenchError):
+    """A finished result can't be written (a full disk, a read-only folder)."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known word, or an empty string."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

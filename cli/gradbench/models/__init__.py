@@ -1,0 +1,126 @@
+"""Names and loading of models: one density per file, in the project's ``models/`` or your own."""
+
+import ast
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradbench.errors import ModelError, did_you_mean
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+    from gradbench.reference import Reference
+
+_CHECKOUT = Path(__file__).parents[3] / "models"
+if _CHECKOUT.is_dir() and (_CHECKOUT.parent / "cli").is_dir():
+    __path__.append(str(_CHECKOUT))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model file accepts, read without running it."""
+
+    parameters: tuple[str, ...]
+    takes_any: bool
+
+
+def names() -> list[str]:
+    """Return the names of the zoo's models, sorted: what ``use:`` accepts beside a path."""
+    return sorted(
+        path.stem for folder in __path__ for path in Path(folder).glob("*.py") if path.stem[0] != "_"
+    )
+
+
+def find(use: str, folder: Path) -> Path:
+    """Return the file of a model: a zoo name, or a path to a .py file relative to ``folder``.
+
+    Raises:
+        ModelError: there is no such model or file.
+    """
+    if not (use.endswith(".py") or "/" in use):
+        for place in __path__:
+            path = Path(place) / f"{use}.py"
+            if use.isidentifier() and not use.startswith("_") and path.is_file():
+                return path.resolve()
+        raise ModelError(
+            f"no model {use!r}{did_you_mean(use, names())}; there are: {', '.join(names())}"
+            " (a file of your own is written with its path, as ./my_model.py)"
+        )
+    path = (folder / Path(use).expanduser()).resolve()
+    if path.suffix != ".py":
+        raise ModelError(f"{path}: a model is a .py file")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    return path
+
+
+def signature(path: Path) -> Signature:
+    """Return the parameters of a file's ``model`` function, without running the file.
+
+    Raises:
+        ModelError: the file can't be read or parsed, or has no function ``model``.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as Python: {error}") from error
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "model":
+            known = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            return Signature(tuple(known), node.args.kwarg is not None)
+    raise ModelError(
+        f"{path}: has no function 'model'; a model file defines model(...) -> pm.Model"
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of the file, in hexadecimal: a resumed run must find the same model."""
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference | None"]:
+    """Run the model file and return its model and, where it has one, its reference.
+
+    Raises:
+        ModelError: the file raises, lacks ``model``, or returns something else.
+    """
+    import pymc as pm
+
+    from gradbench.reference import Reference
+
+    spec = importlib.util.spec_from_file_location(f"gradbench.models._loaded_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path}: can't be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        model = module.model(**params)
+        reference = module.reference(**params) if hasattr(module, "reference") else None
+    except Exception as error:
+        where = _line_in(path, error)
+        raise ModelError(f"{where}: {type(error).__name__}: {error}") from error
+    if not isinstance(model, pm.Model):
+        raise ModelError(f"{path}: model() returned {_kind(model)}; it must return a pymc.Model")
+    if not isinstance(reference, Reference | None):
+        raise ModelError(
+            f"{path}: reference() returned {_kind(reference)};"
+            " it must return a gradbench.reference.Reference"
+        )
+    return model, reference
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    lines = [frame.lineno for frame in inspect.getinnerframes(error.__traceback__)
+             if error.__traceback__ and Path(frame.filename) == path]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,44 @@
+"""Reference moments: what is known of a model's posterior, and how well."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gradbench.draws import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """The first moments of one (array-valued) parameter on its constrained space.
+
+    Attributes:
+        mean: E[x], the parameter's shape.
+        sd: standard deviation of x.
+        square_sd: standard deviation of (x - mean)², or None where it is not known.
+        mean_se: standard error of ``mean``; 0 where it is exact.
+        variance_se: standard error of ``sd**2``; 0 where it is exact.
+    """
+
+    mean: npt.ArrayLike
+    sd: npt.ArrayLike
+    square_sd: npt.ArrayLike | None = None
+    mean_se: npt.ArrayLike = 0.0
+    variance_se: npt.ArrayLike = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a model's ``reference(**params)`` returns.
+
+    Attributes:
+        source: where the moments come from, in a few words ("exact", a paper, a long run).
+        moments: by parameter name; parameters that are not named have no reference.
+        draw: ``draw(rng, n)`` returns n independent exact draws by parameter name, each of shape
+            (n, *shape), on the constrained space; None where the model can't be drawn from.
+    """
+
+    source: str
+    moments: Mapping[str, Moments]
+    draw: Callable[[np.random.Generator, int], Mapping[str, FloatArray]] | None = None

@@ -1,0 +1,61 @@
+"""The one module that reads a clock: what a phase cost in wall and CPU seconds."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["compile", "warmup", "sampling"]
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Seconds on the wall and seconds of this process's CPU, all threads together."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def __add__(self, other: "Duration") -> "Duration":
+        return Duration(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What compiling, warm-up and sampling cost, kept apart."""
+
+    compile: Duration = Duration()
+    warmup: Duration = Duration()
+    sampling: Duration = Duration()
+
+
+class Stopwatch:
+    """Adds up the time spent in each phase.
+
+    A sampler calls ``start`` when a phase begins (which ends the one before it) and ``stop``
+    when it is done; a phase may be entered again, as sequential chains do, and adds up.
+    """
+
+    def __init__(self) -> None:
+        self._spent: dict[Phase, Duration] = {}
+        self._phase: Phase | None = None
+        self._wall_s = 0.0
+        self._cpu_s = 0.0
+
+    def start(self, phase: Phase) -> None:
+        """End the running phase, if any, and begin this one."""
+        self.stop()
+        self._phase = phase
+        self._cpu_s = time.process_time()
+        self._wall_s = time.perf_counter()
+
+    def stop(self) -> None:
+        """End the running phase, if any."""
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        if self._phase is not None:
+            spent = Duration(wall_s - self._wall_s, cpu_s - self._cpu_s)
+            self._spent[self._phase] = self._spent.get(self._phase, Duration()) + spent
+            self._phase = None
+
+    @property
+    def timing(self) -> Timing:
+        """The phases finished so far."""
+        return Timing(**self._spent)

@@ -1,0 +1,30 @@
+r"""Standard normal in ``dim`` dimensions.
+
+.. math:: x \sim \mathcal N(0, I_{dim})
+
+Origin: the target on which the exoplanet tutorials compare PyMC3's NUTS with emcee, in 50
+dimensions. Parameters: ``x`` (dim,). Geometry: none; what it tests is dimension alone.
+Reference: exact.
+"""
+
+import numpy as np
+import pymc as pm
+
+from gradbench.reference import Moments, Reference
+
+
+def model(dim: int = 50) -> pm.Model:
+    """Return the model; ``dim`` is the number of coordinates, at least 1."""
+    with pm.Model() as gaussian:
+        pm.Normal("x", 0.0, 1.0, shape=dim)
+    return gaussian
+
+
+def reference(dim: int = 50) -> Reference:
+    """Return the exact moments: mean 0, sd 1, and Var[x²] = 2."""
+    one = np.ones(dim)
+    return Reference(
+        source="exact",
+        moments={"x": Moments(mean=0.0 * one, sd=one, square_sd=np.sqrt(2.0) * one)},
+        draw=lambda rng, n: {"x": rng.standard_normal((n, dim))},
+    )
