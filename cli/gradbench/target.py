@@ -1,2 +1,321 @@
-"""Target stub."""
-class Target: ...
+"""The target: one log-density on the unconstrained space, compiled from one ``pm.Model``.
+
+Every sampler of a model gets this target, so that they sample the same density: PyMC's NUTS
+samples the model it was compiled from, the others call what was compiled.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from gradbench.draws import FloatArray
+from gradbench.errors import ModelError
+from gradbench.reference import Reference
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+Init = Literal["uniform", "reference", "model", "map"]
+
+UNIFORM_RADIUS = 2.0  # Stan Reference Manual, "Initialization": uniform(-2, 2) unconstrained
+MODEL_JITTER = 1.0  # pm.sample's jitter+adapt_diag: uniform(-1, 1) around the initial point
+MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
+MAX_TRIES = 100  # Stan gives up on finding a finite starting point after as many
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceMoments:
+    """A reference's moments in the order of ``Target.parameters``; NaN where nothing is known.
+
+    Attributes are those of ``gradbench.reference.Moments``, shape (n_parameters,) each.
+    """
+
+    mean: FloatArray
+    sd: FloatArray
+    square_sd: FloatArray
+    mean_se: FloatArray
+    variance_se: FloatArray
+
+
+class Target:
+    """A model's log-density on the unconstrained space, Jacobian included, one flat vector in.
+
+    What is needed is compiled at its first use, and called once then, so that a just-in-time
+    compiler's work never falls into a timed region.
+
+    Args:
+        model: the PyMC model; its value variables, in PyMC's order, are the flat vector.
+        reference: what is known of its posterior, or None.
+        mode: the PyTensor mode, None for PyMC's default.
+
+    Raises:
+        ModelError: the model has no free parameters, or a discrete one.
+    """
+
+    def __init__(
+        self, model: "pm.Model", reference: Reference | None = None, *, mode: Any = None
+    ) -> None:
+        self.model = model
+        self.mode = mode
+        self._reference = reference
+        if not model.free_RVs:
+            raise ModelError("the model has no free parameters: there is nothing to sample")
+        if model.discrete_value_vars:
+            names = ", ".join(v.name for v in model.discrete_value_vars)
+            raise ModelError(
+                f"the model has discrete parameters ({names}); gradient-based samplers can't move"
+                " them: sum them out of the density, or use pm.Mixture"
+            )
+        self._point: dict[str, FloatArray] = model.initial_point()
+        self.variables: tuple[str, ...] = tuple(v.name for v in model.continuous_value_vars)
+        self.ndim = sum(int(self._point[name].size) for name in self.variables)
+
+    # -- densities ---------------------------------------------------------------------------
+
+    def logdensity(self, x: FloatArray) -> float:
+        """Return the log-density at x, shape (ndim,); -inf outside the support."""
+        return float(self._logdensity(x)[0])
+
+    def logdensity_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """Return the log-density at x, shape (ndim,), and its gradient, by reverse mode."""
+        value, gradient = self._logdensity_and_gradient(x)
+        return float(value), gradient
+
+    def logdensity_batch(self, points: FloatArray) -> FloatArray:
+        """Return the log-density at many points at once: (n, ndim) to (n,), no loop in Python."""
+        values: FloatArray = self._logdensity_batch(points)[0]
+        return values
+
+    @cached_property
+    def _logdensity(self) -> Callable[[FloatArray], Any]:
+        return self._compile(*self._joined([self.model.logp()]))
+
+    @cached_property
+    def _logdensity_and_gradient(self) -> Callable[[FloatArray], Any]:
+        import pytensor
+
+        flat, [logp] = self._joined([self.model.logp()])
+        return self._compile(flat, [logp, pytensor.grad(logp, flat)])
+
+    @cached_property
+    def _logdensity_batch(self) -> Callable[[FloatArray], Any]:
+        return self._compile(*_batched(*self._joined([self.model.logp()])))
+
+    def point(self, x: FloatArray) -> dict[str, FloatArray]:
+        """Return x, shape (ndim,), as PyMC's point: arrays by name of the value variable."""
+        sizes = [self._point[name].size for name in self.variables]
+        parts = np.split(x, np.cumsum(sizes)[:-1])
+        return {
+            name: part.reshape(self._point[name].shape)
+            for name, part in zip(self.variables, parts, strict=True)
+        }
+
+    # -- parameters --------------------------------------------------------------------------
+
+    def named(self, values: FloatArray) -> dict[str, FloatArray]:
+        """Return every parameter and deterministic by name: (..., ndim) to (..., *shape)."""
+        *outer, ndim = values.shape
+        points = np.ascontiguousarray(values.reshape(-1, ndim))
+        named = {}
+        for rv, array in zip(self.model.unobserved_RVs, self._constrain(points), strict=True):
+            if array.ndim == rv.ndim:  # a deterministic that depends on no parameter
+                array = np.broadcast_to(array, (len(points), *array.shape))
+            named[rv.name] = np.asarray(array, dtype=np.float64).reshape((*outer, *array.shape[1:]))
+        return named
+
+    def constrain(self, values: FloatArray) -> FloatArray:
+        """Return the scalar parameters as in ``parameters``: (..., ndim) to (..., n_parameters)."""
+        outer = values.shape[:-1]
+        columns = [array.reshape((*outer, -1)) for array in self.named(values).values()]
+        return np.concatenate(columns, axis=-1)[..., self._varies]
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of every scalar on the constrained space, as ArviZ writes them (``x[0, 1]``).
+
+        Deterministics are among them; what never varies (the diagonal of a correlation matrix)
+        is not.
+        """
+        return tuple(np.array(self._scalars)[self._varies].tolist())
+
+    @cached_property
+    def reference(self) -> ReferenceMoments | None:
+        """The reference's moments in the order of ``parameters``, or None.
+
+        Raises:
+            ModelError: it names a parameter the model lacks, or gives a wrong shape.
+        """
+        if self._reference is None:
+            return None
+        unknown = set(self._reference.moments) - set(self._shapes)
+        if unknown:
+            raise ModelError(
+                f"reference() names {', '.join(sorted(unknown))};"
+                f" the model's parameters are {', '.join(self._shapes)}"
+            )
+        return ReferenceMoments(
+            **{
+                field: self._moment(field)
+                for field in ("mean", "sd", "square_sd", "mean_se", "variance_se")
+            }
+        )
+
+    @property
+    def reference_source(self) -> str | None:
+        """Where the reference moments come from, or None where there are none."""
+        return None if self._reference is None else self._reference.source
+
+    def _moment(self, field: str) -> FloatArray:
+        assert self._reference is not None
+        parts = []
+        for name, shape in self._shapes.items():
+            moments = self._reference.moments.get(name)
+            value = None if moments is None else getattr(moments, field)
+            try:
+                array = np.broadcast_to(np.nan if value is None else np.asarray(value, float), shape)
+            except ValueError as error:
+                raise ModelError(
+                    f"reference(): {field} of {name} has shape {np.shape(value)}, not {shape}"
+                ) from error
+            parts.append(array.ravel())
+        return np.concatenate(parts)[self._varies]
+
+    # -- starting points ---------------------------------------------------------------------
+
+    def initial(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return n overdispersed points (n, ndim), uniform(-2, 2) where the density is finite."""
+        return self._finite(lambda k: rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (k, self.ndim)), n)
+
+    def starts(self, init: Init, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return n starting points (n, ndim) of the named kind.
+
+        Raises:
+            ModelError: no finite point was found, or the model can't draw from its reference.
+        """
+        if init == "uniform":
+            return self.initial(rng, n)
+        if init == "reference":
+            if self._reference is None or self._reference.draw is None:
+                raise ModelError(
+                    "init: reference needs exact draws, and this model has none;"
+                    " give its reference() a draw function, or use init: uniform"
+                )
+            return self.unconstrain(self._reference.draw(rng, n))
+        if init == "model":
+            centre, spread = self._flat_point, MODEL_JITTER
+        else:
+            centre, spread = self._mode, MAP_JITTER
+        return self._finite(lambda k: centre + rng.uniform(-spread, spread, (k, self.ndim)), n)
+
+    def unconstrain(self, named: Mapping[str, FloatArray]) -> FloatArray:
+        """Return points (n, ndim) from constrained values by name, (n, *shape) each.
+
+        Raises:
+            ModelError: a free parameter is missing.
+        """
+        missing = [rv.name for rv in self.model.free_RVs if rv.name not in named]
+        if missing:
+            raise ModelError(f"the reference's draws lack {', '.join(missing)}")
+        columns = [np.asarray(named[rv.name]) for rv in self.model.free_RVs]
+        rows = zip(*columns, strict=True)
+        return np.array([np.concatenate([np.ravel(v) for v in self._unconstrain(*r)]) for r in rows])
+
+    def _finite(self, propose: Callable[[int], FloatArray], n: int) -> FloatArray:
+        points = propose(n)
+        for _ in range(MAX_TRIES):
+            bad = ~np.isfinite(self.logdensity_batch(points))
+            if not bad.any():
+                return points
+            points[bad] = propose(int(bad.sum()))
+        raise ModelError(
+            f"no starting point with a finite log-density in {MAX_TRIES} tries:"
+            " the density is -inf or NaN where the run would start; check the model's"
+            " support, or start with init: model or init: reference"
+        )
+
+    @cached_property
+    def _mode(self) -> FloatArray:
+        from scipy.optimize import minimize
+
+        def negative(x: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.logdensity_and_gradient(x)
+            return -value, -gradient
+
+        return np.asarray(minimize(negative, self._flat_point, jac=True, method="L-BFGS-B").x)
+
+    # -- graphs ------------------------------------------------------------------------------
+
+    @cached_property
+    def _flat_point(self) -> FloatArray:
+        return np.concatenate([np.ravel(self._point[name]) for name in self.variables])
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: array.shape for name, array in self.named(self._flat_point).items()}
+
+    @cached_property
+    def _scalars(self) -> list[str]:
+        return [
+            name + (f"[{', '.join(map(str, index))}]" if index else "")
+            for name, shape in self._shapes.items()
+            for index in np.ndindex(*shape)
+        ]
+
+    @cached_property
+    def _varies(self) -> npt.NDArray[np.bool_]:
+        rng = np.random.default_rng(0)
+        columns = self.named(self.initial(rng, 8)).values()
+        scalars = np.concatenate([array.reshape(8, -1) for array in columns], axis=1)
+        varies: npt.NDArray[np.bool_] = np.ptp(scalars, axis=0) != 0
+        return varies
+
+    @cached_property
+    def _constrain(self) -> Callable[[FloatArray], Any]:
+        values = self.model.replace_rvs_by_values(self.model.unobserved_RVs)
+        return self._compile(*_batched(*self._joined(values)))
+
+    @cached_property
+    def _unconstrain(self) -> Callable[..., Any]:
+        import pytensor
+
+        transforms = self.model.rvs_to_transforms
+        return cast(
+            "Callable[..., Any]",
+            pytensor.function(
+                self.model.free_RVs,
+                [
+                    rv if transforms[rv] is None else transforms[rv].forward(rv, *rv.owner.inputs)
+                    for rv in self.model.free_RVs
+                ],
+                mode=self.mode,
+                on_unused_input="ignore",
+            ),
+        )
+
+    def _joined(self, outputs: list[Any]) -> tuple[Any, list[Any]]:
+        from pymc.pytensorf import join_nonshared_inputs
+
+        variables = list(self.model.continuous_value_vars)
+        joined, flat = join_nonshared_inputs(self._point, outputs, variables)
+        return flat, joined
+
+    def _compile(self, flat: Any, outputs: list[Any]) -> Callable[[FloatArray], Any]:
+        import pytensor
+
+        function = pytensor.function([flat], outputs, mode=self.mode, on_unused_input="ignore")
+        function.trust_input = True
+        point = self._flat_point
+        function(point if flat.ndim == 1 else np.stack([point, point]))
+        return cast("Callable[[FloatArray], Any]", function)
+
+
+def _batched(flat: Any, outputs: list[Any]) -> tuple[Any, list[Any]]:
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import vectorize_graph
+
+    points = pt.dmatrix("points")
+    return points, list(vectorize_graph(outputs, {flat: points}))

@@ -1,0 +1,123 @@
+"""Every difference between pymc 5 / arviz 0.x and pymc 6 / arviz 1.x, and PyMC's inner loop."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradbench.draws import FloatArray
+
+
+def arviz() -> Any:
+    """Return the arviz module, imported without the announcement that 0.x makes of 1.0."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
+        warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+        import arviz
+    return arviz
+
+
+def pymc() -> Any:
+    """Return the pymc module, imported quietly: it imports arviz."""
+    arviz()
+    import pymc
+
+    return pymc
+
+
+def mode(backend: str) -> Any:
+    """Return the PyTensor mode of a backend, None for what a PyMC user gets by default."""
+    from pytensor.compile.mode import get_mode
+
+    if backend == "default":
+        return None
+    return get_mode({"c": "CVM", "numba": "NUMBA", "jax": "JAX"}[backend])
+
+
+def backend_name(backend: str) -> str:
+    """Return the backend that ``default`` means on this machine: c, numba, jax or python."""
+    import pytensor
+    from pytensor.compile.mode import get_default_mode
+
+    if backend != "default":
+        return backend
+    linker = type(get_default_mode().linker).__name__.removesuffix("Linker").lower()
+    if linker == "vm":
+        return "c" if pytensor.config.cxx else "python"
+    return linker
+
+
+def iter_chain(
+    step: Any,
+    start: Mapping[str, FloatArray],
+    *,
+    trace: Any,
+    chain: int,
+    tune: int,
+    draws: int,
+    rng: np.random.Generator,
+) -> Iterator[Any]:
+    """Yield once per step of one chain, recording it in ``trace``: the loop inside ``pm.sample``.
+
+    ``pm.sample`` itself would compile the trace and the starting points anew at every call and
+    convert the draws afterwards. A test asserts that both give the same draws.
+    """
+    from pymc.sampling.mcmc import _iter_sample
+
+    return iter(
+        _iter_sample(
+            draws=tune + draws,
+            step=step,
+            start=dict(start),
+            trace=trace,
+            chain=chain,
+            tune=tune,
+            rng=rng,
+        )
+    )
+
+
+def spawn_generators(seed: int, n: int) -> tuple[list[np.random.Generator], list[int]]:
+    """Return n generators, one per chain, and n integer seeds, made as ``pm.sample`` makes them."""
+    from pymc.util import get_random_generator
+
+    generators = get_random_generator(seed).spawn(n)
+    return generators, [int(generator.integers(2**30)) for generator in generators]
+
+
+def save_draws(
+    path: Path,
+    named: Mapping[str, FloatArray],
+    stats: Mapping[str, npt.NDArray[np.generic]],
+    attributes: Mapping[str, str],
+) -> None:
+    """Write draws as netCDF that ``arviz.from_netcdf`` (0.x) and ``xarray.open_datatree`` read.
+
+    Args:
+        path: the file to write.
+        named: constrained draws by parameter, each (chains, draws, *shape).
+        stats: sample statistics, each (chains, draws).
+        attributes: written to the posterior group.
+    """
+    import xarray
+
+    for group, arrays in (("posterior", named), ("sample_stats", stats)):
+        data = xarray.Dataset(
+            {name: (_dimensions(name, array.ndim), array) for name, array in arrays.items()},
+            coords={"chain": np.arange(_shape(named)[0]), "draw": np.arange(_shape(named)[1])},
+            attrs=dict(attributes),
+        )
+        data.to_netcdf(
+            path, group=group, mode="w" if group == "posterior" else "a", engine="h5netcdf"
+        )
+
+
+def _dimensions(name: str, ndim: int) -> tuple[str, ...]:
+    return ("chain", "draw", *(f"{name}_dim_{i}" for i in range(ndim - 2)))
+
+
+def _shape(named: Mapping[str, FloatArray]) -> tuple[int, ...]:
+    return next(iter(named.values())).shape
