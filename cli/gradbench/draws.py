@@ -44,9 +44,11 @@ class Draws:
         evaluations: exact counts.
         stats: what the sampler says of each draw, shape (chains, draws) each, under ArviZ's names
             (``diverging``, ``acceptance_rate``, ``tree_depth``); absent where it has no meaning.
+        acceptance_rate: mean over the kept draws, or None.
     """
 
     values: FloatArray
     groups: IntArray
     evaluations: Evaluations
     stats: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    acceptance_rate: float | None = None

@@ -1,0 +1,90 @@
+"""What a run ran on: processor, memory, threads, versions and load."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("gradbench", "numpy", "scipy", "pymc", "pytensor", "arviz", "emcee", "numba")
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Return the machine and the versions a run is stored with."""
+    import psutil
+
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def load() -> float:
+    """Return the one-minute load average: how busy the machine was with other things, too."""
+    return os.getloadavg()[0]
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a worker, its thread pools fixed before anything is imported."""
+    return {
+        **os.environ,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def thread_pools() -> dict[str, int]:
+    """Return the thread pools this process has loaded, by library, with their sizes."""
+    from threadpoolctl import threadpool_info
+
+    return {pool["prefix"]: pool["num_threads"] for pool in threadpool_info()}
+
+
+def start_peak_memory() -> None:
+    """Forget this process's peak memory so far, where the system can (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's peak resident memory since ``start_peak_memory``, or since birth."""
+    import resource
+
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

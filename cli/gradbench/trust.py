@@ -1,0 +1,48 @@
+"""Which numbers may be divided by: the status of a finished cell, and why."""
+
+import numpy as np
+
+from gradbench.config import Gates
+from gradbench.draws import FloatArray
+from gradbench.result import Measured, Status
+
+
+def judge(measured: Measured, gates: Gates) -> tuple[Status, str]:
+    """Return a finished cell's status and the reason, naming the worst parameter."""
+    found = measured.diagnostics
+    names = measured.parameters
+    if not np.all(found.finite):
+        return "nonfinite", f"NaN or infinity among the draws of {names[int(np.argmin(found.finite))]}"
+    if np.any(found.frozen):
+        return "frozen", f"a chain of {names[int(np.argmax(found.frozen))]} never moved"
+    if measured.is_ensemble:
+        return _judge_ensemble(measured, gates)
+    rhat, worst = _largest(found.rhat, names)
+    if rhat > gates.rhat:
+        return "not_converged", f"R-hat of {worst} is {rhat:.3f}, above {gates.rhat:g}"
+    ess, worst = _smallest(found.ess_bulk, names)
+    if ess < gates.ess:
+        return "too_few_draws", f"bulk ESS of {worst} is {ess:.0f}, below {gates.ess:g}"
+    return "ok", ""
+
+
+def _judge_ensemble(measured: Measured, gates: Gates) -> tuple[Status, str]:
+    tau, worst = _largest(measured.diagnostics.tau, measured.parameters)
+    times = measured.n_draws / tau
+    if times < gates.autocorrelation_times:
+        return (
+            "unreliable",
+            f"{measured.n_draws} steps are {times:.1f} autocorrelation times of {worst};"
+            f" {gates.autocorrelation_times:g} are needed",
+        )
+    return "ok", ""
+
+
+def _largest(values: FloatArray, names: tuple[str, ...]) -> tuple[float, str]:
+    worst = int(np.nanargmax(np.where(np.isnan(values), -np.inf, values)))
+    return float(values[worst]), names[worst]
+
+
+def _smallest(values: FloatArray, names: tuple[str, ...]) -> tuple[float, str]:
+    negative, name = _largest(-values, names)
+    return -negative, name

@@ -1,0 +1,204 @@
+"""The worker process: one model, one sampler, kept warm; names and numbers in and out.
+
+Started as ``python -m gradbench.worker FD PARENT`` with its thread pools already fixed in the
+environment. It answers one JSON request at a time; draws never leave it, except into a file.
+"""
+
+import ctypes
+import faulthandler
+import hashlib
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradbench import compat, density, diagnostics, machine, models, samplers
+from gradbench.draws import Draws
+from gradbench.errors import GradbenchError
+from gradbench.grid import Cell
+from gradbench.result import Measured
+from gradbench.samplers.base import Built, Options
+from gradbench.target import Target
+from gradbench.timing import Duration, Stopwatch, Timing
+
+N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
+
+
+class Session:
+    """What a worker holds between requests."""
+
+    def __init__(self) -> None:
+        self._target: Target | None = None
+        self._built: Built | None = None
+        self._options: Options | None = None
+        self._backend = ""
+        self._compiling = Duration()
+
+    def describe(
+        self, path: str, params: dict[str, Any], runs: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Load a model; return its dimension and why each of the runs can't be, if so."""
+        compat.pymc()
+        target = Target(*models.load(Path(path), params))
+        complaints = []
+        for run in runs:
+            sampler = samplers.load(run["use"])
+            complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
+        return {"ndim": target.ndim, "complaints": complaints}
+
+    def build(self, path: str, cell: dict[str, Any]) -> dict[str, Any]:
+        """Compile model and sampler, timed, and run a few untimed steps."""
+        compat.pymc()
+        parsed = Cell.from_json(cell)
+        sampler = samplers.load(parsed.sampler_use)
+        options = sampler.Options(**parsed.options)
+        model, reference = models.load(Path(path), parsed.params)
+        stopwatch = Stopwatch()
+        stopwatch.start("compile")
+        target = Target(model, reference, mode=compat.mode(options.backend))
+        built = sampler.build(target, options)
+        stopwatch.stop()
+        start = target.initial(np.random.default_rng(0), options.n_starts)
+        built.sample(start, seed=0, stopwatch=Stopwatch(), options=options.shortened(N_UNTIMED))
+        self._target, self._built, self._options = target, built, options
+        self._backend = compat.backend_name(options.backend)
+        self._compiling = stopwatch.timing.compile
+        return {}
+
+    def points(self, seed: int) -> list[list[float]]:
+        """Return the points of the density check."""
+        points: list[list[float]] = density.points(self.target, seed).tolist()
+        return points
+
+    def probe(self, at: list[list[float]]) -> dict[str, Any]:
+        """Return what the sampler's density and the target's are at these points."""
+        return asdict(density.probe(self.built, self.target, np.array(at)))
+
+    def sample(self, cell: dict[str, Any], save: str | None) -> dict[str, Any]:
+        """Run one cell; return what was measured. ``save`` names the file for its draws."""
+        parsed = Cell.from_json(cell)
+        assert self._options is not None
+        load = machine.load()
+        machine.start_peak_memory()
+        rng = np.random.default_rng(parsed.start_seed)
+        start = self.target.starts(parsed.init, rng, self._options.n_starts)
+        stopwatch = Stopwatch()
+        draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
+        measured = self._measure(
+            draws,
+            timing=replace(stopwatch.timing, compile=self._compiling),
+            peak_memory_bytes=machine.peak_memory_bytes(),
+            load=load,
+        )
+        self._compiling = Duration()
+        if save is not None:
+            self._save(draws, Path(save), parsed)
+        return measured.to_json()
+
+    @property
+    def target(self) -> Target:
+        """The compiled target."""
+        assert self._target is not None
+        return self._target
+
+    @property
+    def built(self) -> Built:
+        """The compiled sampler."""
+        assert self._built is not None
+        return self._built
+
+    def _measure(
+        self, draws: Draws, *, timing: Timing, peak_memory_bytes: int, load: float
+    ) -> Measured:
+        target, reference = self.target, self.target.reference
+        n_chains, n_draws, _ = draws.values.shape
+        diverging = draws.stats.get("diverging")
+        return Measured(
+            timing=timing,
+            evaluations=draws.evaluations,
+            parameters=target.parameters,
+            diagnostics=diagnostics.compute(
+                target.constrain(draws.values),
+                draws.groups,
+                reference_mean=None if reference is None else reference.mean,
+            ),
+            reference=reference,
+            reference_source=target.reference_source,
+            n_chains=n_chains,
+            n_draws=n_draws,
+            is_ensemble=len(np.unique(draws.groups)) < n_chains,
+            n_divergences=None if diverging is None else int(np.sum(diverging)),
+            acceptance_rate=draws.acceptance_rate,
+            peak_memory_bytes=peak_memory_bytes,
+            fingerprint=_fingerprint(draws),
+            backend=self._backend,
+            thread_pools=machine.thread_pools(),
+            load=load,
+        )
+
+    def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
+        scratch = path.with_suffix(".tmp")
+        try:
+            attributes = {"cell": json.dumps(cell.to_json())}
+            compat.save_draws(scratch, self.target.named(draws.values), draws.stats, attributes)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _fingerprint(draws: Draws) -> str:
+    return hashlib.sha256(np.ascontiguousarray(draws.values).tobytes()).hexdigest()[:16]
+
+
+def serve(connection: "Connection[Any, Any]") -> None:
+    """Answer requests until the other side hangs up."""
+    session = Session()
+    known: dict[str, Callable[..., Any]] = {
+        name: getattr(session, name) for name in ("describe", "build", "points", "probe", "sample")
+    }
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            reply = {"ok": known[request["do"]](**request["with"])}
+        except GradbenchError as error:
+            reply = {"error": str(error), "kind": type(error).__name__}
+        except Exception as error:
+            kind = type(error).__name__
+            reply = {"error": f"{kind}: {error}", "kind": kind}
+        connection.send_bytes(json.dumps(reply).encode())
+
+
+def main() -> None:
+    """Serve on the file descriptor given first, for the parent process given second."""
+    _die_with_parent(int(sys.argv[2]))
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    import logging
+
+    logging.disable(logging.WARNING)
+    serve(Connection(int(sys.argv[1])))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask Linux to end this process when gradbench itself is killed."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
