@@ -23,12 +23,14 @@ class Stored:
     Attributes:
         benchmark: the resolved config it was run with.
         machine: what it ran on, and the versions.
+        models: fingerprints of the model files, by label.
         checks: the density checks made so far.
         results: finished cells, in the order of the plan.
     """
 
     benchmark: Benchmark
     machine: Mapping[str, Any]
+    models: Mapping[str, str]
     checks: Sequence[DensityCheck]
     results: Sequence[CellResult]
 
@@ -63,8 +65,10 @@ class RunFolder:
         return folder
 
 
-def create(root: Path, benchmark: Benchmark, machine: Mapping[str, Any]) -> RunFolder:
-    """Return a new folder ``root/<name>/<UTC time>/`` with the resolved config and the machine.
+def create(root: Path, benchmark: Benchmark, about: Mapping[str, Any]) -> RunFolder:
+    """Return a new folder ``root/<name>/<UTC time>/`` with the resolved config.
+
+    ``about`` goes into its ``run.json``: the machine, and the fingerprints of the models.
 
     Raises:
         SaveError: it can't be made.
@@ -77,8 +81,10 @@ def create(root: Path, benchmark: Benchmark, machine: Mapping[str, Any]) -> RunF
     except OSError as error:
         raise SaveError(f"{root}: can't make a results folder: {error.strerror}") from error
     write(path / "config.yaml", config.dump(benchmark))
-    about = {"schema_version": SCHEMA_VERSION, "started": stamp, "machine": dict(machine)}
-    write(path / "run.json", _json(about))
+    write(
+        path / "run.json",
+        _json({"schema_version": SCHEMA_VERSION, "started": stamp, **about}),
+    )
     return RunFolder(path)
 
 
@@ -120,6 +126,7 @@ def read(path: Path) -> Stored:
     return Stored(
         benchmark=benchmark,
         machine=about.get("machine", {}),
+        models=about.get("models", {}),
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=results,
     )

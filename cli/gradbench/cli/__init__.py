@@ -1,0 +1,66 @@
+"""The ``gradbench`` command: words and flags; exceptions become exit codes here."""
+
+import importlib
+import sys
+from typing import Any, ClassVar
+
+import click
+
+from gradbench import __version__
+from gradbench.errors import GradbenchError
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called, so that --help stays fast."""
+
+    summaries: ClassVar[dict[str, str]] = {
+        "run": "Run a benchmark and report the cost of one effective sample.",
+        "show": "Print the table of a finished or interrupted run again.",
+        "schema": "Print the JSON Schema of a config, for editors.",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.summaries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.summaries:
+            return None
+        module = importlib.import_module(f"gradbench.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="gradbench %(version)s")
+def gradbench() -> None:
+    """Which MCMC sampler should I use, and what does one effective sample cost?
+
+    \b
+    Exit codes: 0 done; 1 a cell failed, or its ESS is contradicted by its errors;
+    2 a mistake in the config or the command line; 130 interrupted, with everything
+    that was finished kept.
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except GradbenchError as error:
+        click.echo(f"gradbench: {error}", err=True)
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)

@@ -1,0 +1,20 @@
+"""``gradbench show``."""
+
+from pathlib import Path
+
+import click
+
+from gradbench import export, report, show, store
+
+
+@click.command("show")
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+def command(results: Path) -> None:
+    """Print the table of RESULTS again: a run's folder, finished or not, or a results.csv."""
+    if results.is_file():
+        show.results(export.from_csv(results))
+        return
+    stored = store.read(results)
+    show.results(
+        report.summaries(stored.results, stored.checks), published=stored.benchmark.published
+    )

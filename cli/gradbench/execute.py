@@ -1,0 +1,108 @@
+"""From a plan to a results folder: every finished cell is on disk before the next one starts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradbench import export, grid, machine, models, report, store
+from gradbench.config import Benchmark
+from gradbench.density import DensityCheck
+from gradbench.errors import StoreError
+from gradbench.report import Summary
+from gradbench.runner import Observer, Runner
+from gradbench.store import RunFolder
+
+
+class Display(Observer):
+    """An observer that also counts finished cells."""
+
+    def finished(self, n: int = 1) -> None:
+        """So many more cells are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the results are, what they say, and whether the run was interrupted."""
+
+    folder: Path
+    found: Sequence[Summary]
+    is_interrupted: bool
+
+
+def start(
+    benchmark: Benchmark, base: Path, root: Path, display: Display, *, save_draws: bool
+) -> Outcome:
+    """Run a benchmark into a new folder below ``root``; ``base`` is where its paths start.
+
+    Raises:
+        ModelError, SamplerError: the plan can't be run; nothing was written.
+        SaveError: a result can't be written; those before it are kept.
+    """
+    paths = _paths(benchmark, base)
+    cells = grid.cells(benchmark)
+    with Runner(benchmark, paths, display) as runner:
+        runner.preflight(cells)
+        about = {"machine": machine.describe(), "models": _fingerprints(paths)}
+        folder = store.create(root, benchmark, about)
+        with store.locked(folder):
+            return _run(runner, cells, folder, display, save_draws=save_draws)
+
+
+def resume(path: Path, display: Display, *, save_draws: bool) -> Outcome:
+    """Run what is missing in a run's folder.
+
+    Raises:
+        StoreError: it is no run's folder, another process writes there, or a model has changed.
+        ModelError, SamplerError, SaveError: as in ``start``.
+    """
+    stored = store.read(path)
+    benchmark = stored.benchmark
+    paths = _paths(benchmark, path)
+    for label, fingerprint in _fingerprints(paths).items():
+        if stored.models.get(label) != fingerprint:
+            raise StoreError(
+                f"{path}: {paths[label]} has changed since this run began;"
+                " restore the model, or start a new run"
+            )
+    done = {result.cell.id for result in stored.results}
+    todo = [cell for cell in grid.cells(benchmark) if cell.id not in done]
+    folder = RunFolder(path)
+    with store.locked(folder), Runner(benchmark, paths, display) as runner:
+        display.finished(len(done))
+        runner.preflight(todo)
+        return _run(runner, todo, folder, display, save_draws=save_draws)
+
+
+def _run(
+    runner: Runner,
+    cells: Sequence[grid.Cell],
+    folder: RunFolder,
+    display: Display,
+    *,
+    save_draws: bool,
+) -> Outcome:
+    is_interrupted = False
+    try:
+        for found in runner.run(cells, folder.draws if save_draws else None):
+            if isinstance(found, DensityCheck):
+                folder.add_check(found)
+            else:
+                folder.add(found)
+                display.finished()
+    except KeyboardInterrupt:
+        is_interrupted = True
+    stored = store.read(folder.path)
+    summaries = report.summaries(stored.results, stored.checks)
+    store.write(folder.path / "results.csv", export.to_csv(summaries))
+    parameters = report.parameter_rows(stored.results)
+    store.write(folder.path / "parameters.csv", export.to_csv(parameters))
+    return Outcome(folder.path, summaries, is_interrupted)
+
+
+def _paths(benchmark: Benchmark, base: Path) -> dict[str, Path]:
+    """Return the file of each model, by its label with the sweep's point."""
+    return {cell.model: models.find(cell.model_use, base) for cell in grid.cells(benchmark)}
+
+
+def _fingerprints(paths: Mapping[str, Path]) -> dict[str, str]:
+    return {label: models.fingerprint(path) for label, path in paths.items()}

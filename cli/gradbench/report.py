@@ -1,0 +1,548 @@
+"""Results to rows: the only place that chooses a number for a column.
+
+Two steps, so that a table can be printed again from its CSV alone: ``summaries`` turns results
+into one flat record per cell (the CSV), ``rows`` turns those into one row per model and sampler.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from gradbench import diagnostics
+from gradbench.density import DensityCheck
+from gradbench.draws import FloatArray
+from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
+
+MS = 1e3
+CONTRADICTED = frozenset({"biased", "overstated"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One cell in flat numbers: a line of ``results.csv``. None where there is no number.
+
+    Costs are None unless the status is ok or unreliable. ``ess`` is the mean over parameters of
+    the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
+    square. Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    """
+
+    model: str
+    sampler: str
+    replicate: int
+    status: str
+    reason: str
+    ms_per_ess: float | None = None
+    worst_ms_per_ess: float | None = None
+    worst_parameter: str | None = None
+    sampling_ms_per_ess: float | None = None
+    cpu_ms_per_ess: float | None = None
+    evaluations_per_ess: float | None = None
+    worst_evaluations_per_ess: float | None = None
+    ess: float | None = None
+    ess_worst: float | None = None
+    ess_geometric_mean: float | None = None
+    ess_bulk_min: float | None = None
+    ess_tail_min: float | None = None
+    ess_mean_min: float | None = None
+    ess_square_min: float | None = None
+    ess_bulk_as_chains: float | None = None
+    ess_autocorr_time: float | None = None
+    rhat_max: float | None = None
+    rhat_across_replicates: float | None = None
+    autocorrelation_times_min: float | None = None
+    error_rms_sd: float | None = None
+    square_error_rms_sd: float | None = None
+    z_max: float | None = None
+    calibration: float | None = None
+    calibration_low: float | None = None
+    calibration_high: float | None = None
+    square_calibration: float | None = None
+    square_calibration_low: float | None = None
+    square_calibration_high: float | None = None
+    compile_s: float | None = None
+    compile_cpu_s: float | None = None
+    warmup_s: float | None = None
+    warmup_cpu_s: float | None = None
+    sampling_s: float | None = None
+    sampling_cpu_s: float | None = None
+    n_logp_warmup: int | None = None
+    n_logp_sampling: int | None = None
+    n_grad_warmup: int | None = None
+    n_grad_sampling: int | None = None
+    n_divergences: int | None = None
+    acceptance_rate: float | None = None
+    n_chains: int | None = None
+    n_draws: int | None = None
+    n_parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    load: float | None = None
+    density_value_error: float | None = None
+    density_gradient_error: float | None = None
+    density_n_points: int | None = None
+    reference: str | None = None
+    backend: str | None = None
+    fingerprint: str | None = None
+    init: str
+    threads: int
+    seed: int
+    start_seed: int
+    params: str
+    options: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval; the bounds are NaN where one replicate gives none."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model and sampler over its replicates: a line of the table. None prints as a dash."""
+
+    model: str
+    sampler: str
+    n_replicates: int
+    n_costed: int
+    ms_per_ess: Interval | None
+    worst_ms_per_ess: Interval | None
+    worst_parameter: str | None
+    ess: float | None
+    warmup_s: float | None
+    sampling_s: float | None
+    compile_s: float | None
+    evaluations_per_ess: Interval | None
+    uses_gradient: bool
+    rhat: float | None
+    n_divergences: int | None
+    calibration: Interval | None
+    status: str
+    reason: str
+    init: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """How many times cheaper a model's best sampler is than another: a ratio of costs."""
+
+    model: str
+    best: str
+    other: str
+    time: Interval
+    evaluations: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterRow:
+    """One cell and parameter: a line of ``parameters.csv``. Errors are in reference sds."""
+
+    model: str
+    sampler: str
+    replicate: int
+    parameter: str
+    mean: float | None
+    sd: float | None
+    mcse_mean: float | None
+    ess_bulk: float | None
+    ess_tail: float | None
+    ess_mean: float | None
+    ess_square: float | None
+    rhat: float | None
+    autocorrelation_times: float | None
+    ess_bulk_as_chains: float | None
+    ess_autocorr_time: float | None
+    reference_mean: float | None
+    reference_sd: float | None
+    error_sd: float | None
+    z: float | None
+    square_error_sd: float | None
+    square_z: float | None
+
+
+def summaries(
+    results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
+) -> list[Summary]:
+    """Return one summary per cell, in the cells' order.
+
+    Errors against known moments are judged over all replicates of a model and sampler; where they
+    contradict the claimed ESS, all its costed cells become biased or overstated.
+    """
+    checked = {check.model: check for check in checks}
+    groups: dict[tuple[str, str], list[CellResult]] = {}
+    for result in results:
+        groups.setdefault((result.cell.model, result.cell.sampler), []).append(result)
+    done: dict[str, Summary] = {}
+    for group in groups.values():
+        across = _across(group)
+        for result in group:
+            summary = replace(_summary(result, checked.get(result.cell.model)), **across.columns)
+            done[result.cell.id] = across.contradict(summary)
+    return [done[result.cell.id] for result in results]
+
+
+def rows(found: Iterable[Summary]) -> list[Row]:
+    """Return one row per model and sampler: models in order, samplers by cost, dashes last."""
+    table: list[Row] = []
+    for _, of_model in groupby(found, key=lambda s: s.model):
+        samplers: dict[str, list[Summary]] = {}
+        for summary in of_model:
+            samplers.setdefault(summary.sampler, []).append(summary)
+        table.extend(sorted((_row(group) for group in samplers.values()), key=_by_cost))
+    return table
+
+
+def contests(found: Sequence[Summary]) -> list[Contest]:
+    """Return, per model, its best sampler against each other one that has a cost."""
+    against = []
+    for model, of_model in groupby(rows(found), key=lambda row: row.model):
+        costed = [row.sampler for row in of_model if row.ms_per_ess is not None]
+        costs = {
+            sampler: [s for s in found if (s.model, s.sampler) == (model, sampler)]
+            for sampler in costed
+        }
+        for other in costed[1:]:
+            theirs, best = costs[other], costs[costed[0]]
+            against.append(
+                Contest(
+                    model,
+                    costed[0],
+                    other,
+                    _ratio(_values(theirs, "ms_per_ess"), _values(best, "ms_per_ess")),
+                    _ratio(
+                        _values(theirs, "evaluations_per_ess"), _values(best, "evaluations_per_ess")
+                    ),
+                )
+            )
+    return against
+
+
+def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
+    """Return one row per finished cell and parameter."""
+    table = []
+    for result in results:
+        if result.measured is None:
+            continue
+        columns = _parameter_columns(result.measured)
+        for i, name in enumerate(result.measured.parameters):
+            table.append(
+                ParameterRow(
+                    model=result.cell.model,
+                    sampler=result.cell.sampler,
+                    replicate=result.cell.replicate,
+                    parameter=name,
+                    **{key: _number(values[i]) for key, values in columns.items()},
+                )
+            )
+    return table
+
+
+def is_failure(found: Iterable[Summary]) -> bool:
+    """Return whether any cell gave no result, or one that must not be believed."""
+    wrong = {*UNFINISHED, *CONTRADICTED, "frozen", "nonfinite"}
+    return any(summary.status in wrong for summary in found)
+
+
+# -- one cell --------------------------------------------------------------------------------
+
+
+def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
+    cell = result.cell
+    bare = Summary(
+        model=cell.model,
+        sampler=cell.sampler,
+        replicate=cell.replicate,
+        status=result.status,
+        reason=result.reason,
+        init=cell.init,
+        threads=cell.threads,
+        seed=cell.seed,
+        start_seed=cell.start_seed,
+        params=json.dumps(dict(cell.params)),
+        options=json.dumps(dict(cell.options)),
+        density_value_error=check and check.value_error,
+        density_gradient_error=check and check.gradient_error,
+        density_n_points=check and check.n_points,
+    )
+    if result.measured is None:
+        return bare
+    costs = _costs(result.measured) if result.status in COSTED else {}
+    return replace(bare, **_columns(result.measured), **costs)
+
+
+def _columns(measured: Measured) -> dict[str, Any]:
+    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
+    worst = np.fmin(found.ess_mean, found.ess_square)
+    parameters = _parameter_columns(measured)
+    return {
+        "ess": _number(np.mean(found.ess_bulk)),
+        "ess_worst": _number(np.min(worst)),
+        "worst_parameter": measured.parameters[int(np.argmin(worst))],
+        "ess_geometric_mean": _number(_geometric_mean(found.ess_mean)),
+        "ess_bulk_min": _number(np.min(found.ess_bulk)),
+        "ess_tail_min": _number(np.min(found.ess_tail)),
+        "ess_mean_min": _number(np.min(found.ess_mean)),
+        "ess_square_min": _number(np.min(found.ess_square)),
+        "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
+        "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
+        "rhat_max": _number(np.max(found.rhat)),
+        "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
+        "error_rms_sd": _rms(parameters["error_sd"]),
+        "square_error_rms_sd": _rms(parameters["square_error_sd"]),
+        "z_max": _largest(np.abs(parameters["z"])),
+        # A warm worker compiled nothing for this cell: no number, rather than a zero.
+        "compile_s": timing.compile.wall_s or None,
+        "compile_cpu_s": timing.compile.cpu_s or None,
+        "warmup_s": timing.warmup.wall_s,
+        "warmup_cpu_s": timing.warmup.cpu_s,
+        "sampling_s": timing.sampling.wall_s,
+        "sampling_cpu_s": timing.sampling.cpu_s,
+        **asdict(counts),
+        "n_divergences": measured.n_divergences,
+        "acceptance_rate": measured.acceptance_rate,
+        "n_chains": measured.n_chains,
+        "n_draws": measured.n_draws,
+        "n_parameters": len(measured.parameters),
+        "peak_memory_bytes": measured.peak_memory_bytes,
+        "load": measured.load,
+        "reference": measured.reference_source,
+        "backend": measured.backend,
+        "fingerprint": measured.fingerprint,
+    }
+
+
+def _costs(measured: Measured) -> dict[str, float]:
+    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
+    ess = float(np.mean(found.ess_bulk))
+    worst = float(np.min(np.fmin(found.ess_mean, found.ess_square)))
+    spent = timing.warmup + timing.sampling
+    n_evaluations = counts.n_logp + counts.n_grad
+    return {
+        "ms_per_ess": MS * spent.wall_s / ess,
+        "worst_ms_per_ess": MS * spent.wall_s / worst,
+        "sampling_ms_per_ess": MS * timing.sampling.wall_s / ess,
+        "cpu_ms_per_ess": MS * spent.cpu_s / ess,
+        "evaluations_per_ess": n_evaluations / ess,
+        "worst_evaluations_per_ess": n_evaluations / worst,
+    }
+
+
+def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
+    found, reference = measured.diagnostics, measured.reference
+    unknown = np.full(len(measured.parameters), np.nan)
+    error, square_error, _ = _errors(measured)
+    return {
+        "mean": found.mean,
+        "sd": found.sd,
+        "mcse_mean": found.mcse_mean,
+        "ess_bulk": found.ess_bulk,
+        "ess_tail": found.ess_tail,
+        "ess_mean": found.ess_mean,
+        "ess_square": found.ess_square,
+        "rhat": found.rhat,
+        "autocorrelation_times": measured.n_draws / found.tau,
+        "ess_bulk_as_chains": found.ess_bulk_as_chains,
+        "ess_autocorr_time": found.ess_autocorr_time,
+        "reference_mean": unknown if reference is None else reference.mean,
+        "reference_sd": unknown if reference is None else reference.sd,
+        "error_sd": error,
+        "z": error * np.sqrt(found.ess_mean),
+        "square_error_sd": square_error,
+        "square_z": square_error * np.sqrt(found.ess_square),
+    }
+
+
+def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return errors of mean and square in their reference sds, and the mean's standard error."""
+    found, reference = measured.diagnostics, measured.reference
+    if reference is None:
+        unknown = np.full(len(measured.parameters), np.nan)
+        return unknown, unknown, unknown
+    error = (found.mean - reference.mean) / reference.sd
+    square_error = (found.second_moment - reference.sd**2) / reference.square_sd
+    return error, square_error, reference.mean_se / reference.sd
+
+
+# -- replicates of one model and sampler -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Across:
+    """What all replicates say together."""
+
+    columns: dict[str, float | None]
+    status: str | None = None
+    reason: str = ""
+
+    def contradict(self, summary: Summary) -> Summary:
+        """Return the summary with its costs removed, if it has any and is contradicted."""
+        if self.status is None or summary.status not in COSTED:
+            return summary
+        costs = [name for name in Summary.__slots__ if name.endswith("per_ess")]
+        return replace(
+            summary, status=self.status, reason=self.reason, **dict.fromkeys(costs, None)
+        )
+
+
+def _across(group: Sequence[CellResult]) -> _Across:
+    finished = [r.measured for r in group if r.measured is not None and r.status in COSTED]
+    if len(finished) < 2:
+        return _Across({})
+    found = [measured.diagnostics for measured in finished]
+    columns = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
+    if finished[0].reference is None:
+        return _Across(columns)
+    errors = [_errors(measured) for measured in finished]
+    claims = {
+        "calibration": ([d.ess_mean for d in found], [e[0] for e in errors]),
+        "square_calibration": ([d.ess_square for d in found], [e[1] for e in errors]),
+    }
+    status, reason = None, ""
+    for name, (claimed, error) in claims.items():
+        known = np.isfinite(error).all(axis=0)
+        if not known.any():
+            continue
+        ess, off = np.array(claimed)[:, known], np.array(error)[:, known]
+        judged = diagnostics.calibration(ess, off)
+        columns[name] = _number(judged.ratio)
+        columns[f"{name}_low"] = _number(judged.low)
+        columns[f"{name}_high"] = _number(judged.high)
+        what = "mean" if name == "calibration" else "second moment"
+        biased = diagnostics.is_biased(off, ess)
+        if biased.any() and status is None:
+            worst = int(np.argmax(np.where(biased, np.abs(off.mean(axis=0)), 0)))
+            parameter = np.array(finished[0].parameters)[known][worst]
+            status = "biased"
+            reason = f"the {what} of {parameter} is off by {off.mean(axis=0)[worst]:+.2f} sd"
+        elif judged.is_overstated and status is None:
+            status = "overstated"
+            reason = (
+                f"the ESS claimed for the {what} is {judged.ratio:.2f}"
+                f" [{judged.low:.2f}, {judged.high:.2f}] times what its errors allow"
+            )
+    return _Across(columns, status, reason)
+
+
+def _nested_rhat(finished: Sequence[Measured]) -> FloatArray:
+    """Return R-hat with each replicate as one superchain, shape (n_parameters,)."""
+    means = np.array([measured.diagnostics.mean for measured in finished])
+    sds = np.array([measured.diagnostics.sd for measured in finished])
+    return diagnostics.rhat_across(means, sds**2)
+
+
+# -- rows ------------------------------------------------------------------------------------
+
+
+def _row(group: Sequence[Summary]) -> Row:
+    costed = [s for s in group if s.status in COSTED]
+    worst = min(costed, key=lambda s: s.ess_worst or math.inf, default=None)
+    status, reason = _row_status(group)
+    first = group[0]
+    return Row(
+        model=first.model,
+        sampler=first.sampler,
+        n_replicates=len(group),
+        n_costed=len(costed),
+        ms_per_ess=_interval(_values(costed, "ms_per_ess")),
+        worst_ms_per_ess=_interval(_values(costed, "worst_ms_per_ess")),
+        worst_parameter=worst and worst.worst_parameter,
+        ess=_mean(_values(group, "ess")),
+        warmup_s=_mean(_values(group, "warmup_s")),
+        sampling_s=_mean(_values(group, "sampling_s")),
+        compile_s=_mean(_values(group, "compile_s")),
+        evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
+        uses_gradient=any(s.n_grad_sampling for s in group),
+        rhat=_worst_rhat(group),
+        n_divergences=_sum(_values(group, "n_divergences")),
+        calibration=_calibration(first),
+        status=status,
+        reason=reason,
+        init=first.init,
+    )
+
+
+def _row_status(group: Sequence[Summary]) -> tuple[str, str]:
+    """Return the commonest status that is not ok, with its count if not all share it."""
+    wrong = [s for s in group if s.status != "ok"]
+    if not wrong:
+        return "ok", ""
+    statuses = [s.status for s in wrong]
+    status = max(dict.fromkeys(statuses), key=statuses.count)
+    n = statuses.count(status)
+    reason = next(s.reason for s in wrong if s.status == status)
+    return (status if n == len(group) else f"{status} {n}/{len(group)}"), reason
+
+
+def _worst_rhat(group: Sequence[Summary]) -> float | None:
+    values = [
+        *_values(group, "rhat_max"),
+        *(() if _values(group, "rhat_max") else _values(group, "rhat_across_replicates")),
+    ]
+    return max(values, default=None)
+
+
+def _calibration(summary: Summary) -> Interval | None:
+    if summary.calibration is None:
+        return None
+    low, high = summary.calibration_low, summary.calibration_high
+    nan = math.nan
+    return Interval(
+        summary.calibration, nan if low is None else low, nan if high is None else high
+    )
+
+
+def _by_cost(row: Row) -> float:
+    return math.inf if row.ms_per_ess is None else row.ms_per_ess.estimate
+
+
+def _interval(values: Sequence[float]) -> Interval | None:
+    if not values:
+        return None
+    return Interval(*diagnostics.geometric_mean_interval(np.array(values)))
+
+
+def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Interval:
+    return Interval(*diagnostics.ratio_interval(np.array(numerator), np.array(denominator)))
+
+
+def _values(group: Iterable[Summary], column: str) -> list[float]:
+    values = (getattr(summary, column) for summary in group)
+    return [float(value) for value in values if value is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _sum(values: Sequence[float]) -> int | None:
+    return int(sum(values)) if values else None
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+def _number(value: Any) -> float | None:
+    """Return a float, None for what is not a finite number: an empty cell, never a NaN."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _rms(errors: FloatArray) -> float | None:
+    known = errors[np.isfinite(errors)]
+    return float(np.sqrt(np.mean(known**2))) if known.size else None
+
+
+def _largest(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else None
+
+
+def _geometric_mean(values: FloatArray) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.mean(np.log(values))))
