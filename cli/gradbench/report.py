@@ -337,7 +337,7 @@ def _costs(measured: Measured) -> dict[str, float]:
 def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
     found, reference = measured.diagnostics, measured.reference
     unknown = np.full(len(measured.parameters), np.nan)
-    error, square_error, _ = _errors(measured)
+    error, square_error, _, _ = _errors(measured)
     return {
         "mean": found.mean,
         "sd": found.sd,
@@ -359,15 +359,21 @@ def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
     }
 
 
-def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return errors of mean and square in their reference sds, and the mean's standard error."""
+def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return errors of mean and second moment, and the reference's own standard errors of both.
+
+    All in units of the reference's sd, of x or of (x - mean)²; NaN where nothing is known.
+    """
     found, reference = measured.diagnostics, measured.reference
     if reference is None:
         unknown = np.full(len(measured.parameters), np.nan)
-        return unknown, unknown, unknown
-    error = (found.mean - reference.mean) / reference.sd
-    square_error = (found.second_moment - reference.sd**2) / reference.square_sd
-    return error, square_error, reference.mean_se / reference.sd
+        return unknown, unknown, unknown, unknown
+    return (
+        (found.mean - reference.mean) / reference.sd,
+        (found.second_moment - reference.sd**2) / reference.square_sd,
+        reference.mean_se / reference.sd,
+        reference.variance_se / reference.square_sd,
+    )
 
 
 # -- replicates of one model and sampler -----------------------------------------------------
@@ -400,22 +406,23 @@ def _across(group: Sequence[CellResult]) -> _Across:
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
+    worth = float(np.mean([d.n_independent for d in found]))
     claims = {
-        "calibration": ([d.ess_mean for d in found], [e[0] for e in errors]),
-        "square_calibration": ([d.ess_square for d in found], [e[1] for e in errors]),
+        "calibration": ([d.ess_mean for d in found], [e[0] for e in errors], errors[0][2]),
+        "square_calibration": ([d.ess_square for d in found], [e[1] for e in errors], errors[0][3]),
     }
     status, reason = None, ""
-    for name, (claimed, error) in claims.items():
+    for name, (claimed, error, error_se) in claims.items():
         known = np.isfinite(error).all(axis=0)
         if not known.any():
             continue
-        ess, off = np.array(claimed)[:, known], np.array(error)[:, known]
-        judged = diagnostics.calibration(ess, off)
+        ess, off, se = np.array(claimed)[:, known], np.array(error)[:, known], error_se[known]
+        judged = diagnostics.calibration(ess, off, n_independent=worth, reference_se=se)
         columns[name] = _number(judged.ratio)
         columns[f"{name}_low"] = _number(judged.low)
         columns[f"{name}_high"] = _number(judged.high)
         what = "mean" if name == "calibration" else "second moment"
-        biased = diagnostics.is_biased(off, ess)
+        biased = diagnostics.is_biased(off, ess, reference_se=se)
         if biased.any() and status is None:
             worst = int(np.argmax(np.where(biased, np.abs(off.mean(axis=0)), 0)))
             parameter = np.array(finished[0].parameters)[known][worst]

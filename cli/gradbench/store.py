@@ -55,7 +55,7 @@ class RunFolder:
         Raises:
             SaveError: it can't be written.
         """
-        write(self.path / "density" / f"{_slug(check.model)}.json", _json(asdict(check)))
+        write(self.path / "density" / f"{grid.slug(check.model)}.json", _json(asdict(check)))
 
     @property
     def draws(self) -> Path:
@@ -193,5 +193,3 @@ def _json(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, allow_nan=False, separators=(",", ":")) + "\n"
 
 
-def _slug(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "._+-=" else "_" for c in label)

@@ -11,10 +11,12 @@ def judge(measured: Measured, gates: Gates) -> tuple[Status, str]:
     """Return a finished cell's status and the reason, naming the worst parameter."""
     found = measured.diagnostics
     names = measured.parameters
-    if not np.all(found.finite):
-        return "nonfinite", f"NaN or infinity among the draws of {names[int(np.argmin(found.finite))]}"
-    if np.any(found.frozen):
-        return "frozen", f"a chain of {names[int(np.argmax(found.frozen))]} never moved"
+    if not np.all(found.is_finite):
+        worst = names[int(np.argmin(found.is_finite))]
+        return "nonfinite", f"NaN or infinity among the draws of {worst}"
+    if np.any(found.is_frozen):
+        worst = names[int(np.argmax(found.is_frozen))]
+        return "frozen", f"a chain of {worst} never moved"
     if measured.is_ensemble:
         return _judge_ensemble(measured, gates)
     rhat, worst = _largest(found.rhat, names)

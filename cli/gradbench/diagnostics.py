@@ -1,0 +1,468 @@
+"""Arrays in, numbers out: effective sample sizes, R-hat, and whether errors bear them out.
+
+For independent chains the numbers are ArviZ's, computed for all parameters at once. For the
+walkers of an ensemble, which are not independent, the effective sample size comes from the
+globally centred initial monotone sequence; see ``ess_of_ensemble``.
+
+Sources: Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and
+localization", Bayesian Analysis 16(2); Geyer (1992), Statistical Science 7(4); Agarwal & Vats
+(2020), arXiv:2009.01799; Margossian et al. (2022), arXiv:2110.13017.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, special, stats
+
+from gradbench.draws import FloatArray, IntArray
+
+BLOCK_BYTES = 4 * 2**20  # of draws worked on at a time: few enough to stay in the cache
+TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3
+CONFIDENCE = 0.95
+OVERSTATED = 1.25  # a claim this many times what the errors allow, beyond doubt, is refuted
+BIASED_SD = 0.1  # an error below a tenth of a posterior sd is no concern, however significant
+FAMILY_WISE = 0.01  # chance that any of a run's parameters is called biased when none is
+WINDOW = 5.0  # emcee's default: Sokal's window closes at five autocorrelation times
+MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looked at
+MAX_CORRELATED_DRAWS = 5000  # and draws, of all chains together
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """One run's diagnostics, an array over its n scalar parameters each, shape (n,).
+
+    Attributes:
+        mean, sd: over all draws of all chains.
+        second_moment: mean of (x - reference mean)²; NaN where there is no reference.
+        mcse_mean: sd / sqrt(ess_mean).
+        ess_bulk, ess_tail, ess_mean: rank-normalised, of the 5 % and 95 % quantiles, of the mean.
+        ess_square: of (x - mean)², often the slower one.
+        rhat: split, rank-normalised, folded; NaN within one ensemble or for one chain.
+        tau: integrated autocorrelation time of an ensemble, in steps; NaN for chains.
+        ess_bulk_as_chains: what ArviZ would claim, taking walkers for independent chains.
+        ess_autocorr_time: what emcee's autocorrelation time would claim.
+        is_frozen: a chain never moved; its ESS are 0. For an ensemble: no walker ever moved.
+        is_finite: no draw was NaN or infinite; where one was, the numbers are NaN.
+        n_independent: how many independent parameters the n are worth, d² / Σ corr².
+    """
+
+    mean: FloatArray
+    sd: FloatArray
+    second_moment: FloatArray
+    mcse_mean: FloatArray
+    ess_bulk: FloatArray
+    ess_tail: FloatArray
+    ess_mean: FloatArray
+    ess_square: FloatArray
+    rhat: FloatArray
+    tau: FloatArray
+    ess_bulk_as_chains: FloatArray
+    ess_autocorr_time: FloatArray
+    is_frozen: npt.NDArray[np.bool_]
+    is_finite: npt.NDArray[np.bool_]
+    n_independent: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists; NaN becomes None."""
+        arrays = {name: getattr(self, name) for name in self.__slots__ if name != "n_independent"}
+        plain: dict[str, Any] = {
+            name: [None if value != value else value for value in array.tolist()]  # noqa: PLR0124
+            for name, array in arrays.items()
+        }
+        return plain | {"n_independent": self.n_independent}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
+        """Return what ``to_json`` gave."""
+        return cls(
+            **{
+                name: values if name == "n_independent" else np.array(values, dtype=_dtype(name))
+                for name, values in plain.items()
+            }
+        )
+
+
+def _dtype(name: str) -> type:
+    return bool if name.startswith("is_") else float
+
+
+def compute(
+    values: FloatArray, groups: IntArray, *, reference_mean: FloatArray | None = None
+) -> Diagnostics:
+    """Return the diagnostics of one run.
+
+    Args:
+        values: shape (chains, draws, n), on the constrained space; at least 4 draws.
+        groups: shape (chains,); chains with the same number are walkers of one ensemble.
+        reference_mean: shape (n,), NaN where unknown.
+    """
+    n_chains, _, n = values.shape
+    is_ensemble = len(np.unique(groups)) < n_chains
+    reference = np.full(n, np.nan) if reference_mean is None else reference_mean
+    blocks = [
+        _compute_block(np.ascontiguousarray(block), groups, means, is_ensemble=is_ensemble)
+        for block, means in _blocks(values, reference)
+    ]
+    joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return Diagnostics(**joined, n_independent=n_independent(values))
+
+
+def _blocks(values: FloatArray, means: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield parameters in blocks, first axis the parameter: (k, chains, draws) and (k,)."""
+    n_chains, n_draws, n = values.shape
+    size = max(1, BLOCK_BYTES // (8 * n_chains * n_draws))
+    for first in range(0, n, size):
+        some = slice(first, first + size)
+        yield np.moveaxis(values[:, :, some], 2, 0), means[some]
+
+
+def _compute_block(
+    x: FloatArray, groups: IntArray, reference_mean: FloatArray, *, is_ensemble: bool
+) -> dict[str, npt.NDArray[Any]]:
+    finite = np.isfinite(x).all(axis=(1, 2))
+    x = np.where(finite[:, None, None], x, 0.0)
+    still = np.ptp(x, axis=2) == 0
+    frozen = finite & (still.all(axis=1) if is_ensemble else still.any(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (
+            _of_ensemble(x, groups) if is_ensemble else _of_chains(x)
+        )
+        mean = x.mean(axis=(1, 2))
+        sd = x.std(axis=(1, 2), ddof=1)
+        for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
+            found[name] = np.where(frozen, 0.0, found[name])
+        found |= {
+            "mean": mean,
+            "sd": sd,
+            "second_moment": ((x - reference_mean[:, None, None]) ** 2).mean(axis=(1, 2)),
+            "mcse_mean": sd / np.sqrt(found["ess_mean"]),
+        }
+    known = {name: np.where(finite, array, np.nan) for name, array in found.items()}
+    return known | {"is_frozen": frozen, "is_finite": finite}
+
+
+# -- independent chains ----------------------------------------------------------------------
+
+
+def _of_chains(x: FloatArray) -> dict[str, FloatArray]:
+    unknown = np.full(len(x), np.nan)
+    halves = _split(x)
+    ordered = np.sort(x.reshape(len(x), -1), axis=1)
+    ranked, _ = _normal_scores(halves)
+    deviation = x - x.mean(axis=(1, 2), keepdims=True)
+    return {
+        "ess_bulk": ess_of_chains(ranked),
+        "ess_tail": _tail(x, ordered, lambda inside: ess_of_chains(_split(inside))),
+        "ess_mean": ess_of_chains(halves),
+        "ess_square": ess_of_chains(_split(deviation**2)),
+        "rhat": _rank_rhat(halves, ranked) if x.shape[1] > 1 else unknown,
+        "tau": unknown,
+        "ess_bulk_as_chains": unknown,
+        "ess_autocorr_time": unknown,
+    }
+
+
+def ess_of_chains(x: FloatArray) -> FloatArray:
+    """Return the ESS of the mean of (n, chains, draws), shape (n,), as ArviZ computes it.
+
+    Geyer's initial monotone sequence on autocorrelations that combine within- and between-chain
+    variance (Vehtari et al. 2021, section 3.2). The chains are taken as they are, unsplit.
+    """
+    _, n_chains, n_draws = x.shape
+    autocovariance = _mean_autocovariance(x, x.mean(axis=2, keepdims=True)) / n_draws
+    within = autocovariance[:, :1] * n_draws / (n_draws - 1)
+    total = autocovariance[:, :1].copy()
+    if n_chains > 1:
+        total += x.mean(axis=2).var(axis=1, ddof=1)[:, None]
+    rho = 1 - (within - autocovariance) / total
+    rho[:, 0] = 1
+    last = max(0, (n_draws - 1) // 2 - 1)  # the last pair of lags ArviZ looks at
+    pairs = rho[:, 0 : 2 * last + 2 : 2] + rho[:, 1 : 2 * last + 2 : 2]
+    cut = _first_nonpositive(pairs, otherwise=last)
+    sums = np.cumsum(np.minimum.accumulate(pairs, axis=1), axis=1)
+    before = np.where(cut > 0, _pick(sums, np.maximum(cut - 1, 0)), 0)
+    even, pair = _pick(rho, 2 * cut), _pick(pairs, cut)
+    tau = -1 + 2 * before + np.where((even > 0) | (pair >= 0), even, 0)
+    ess = n_chains * n_draws / np.maximum(tau, 1 / np.log10(n_chains * n_draws))
+    return np.where(np.ptp(x, axis=(1, 2)) == 0, float(n_chains * n_draws), ess)
+
+
+def _rank_rhat(halves: FloatArray, ranked: FloatArray) -> FloatArray:
+    median = np.median(halves.reshape(len(halves), -1), axis=1)
+    folded, _ = _normal_scores(np.abs(halves - median[:, None, None]))
+    return np.maximum(_rhat(ranked), _rhat(folded))
+
+
+def _rhat(x: FloatArray) -> FloatArray:
+    n_draws = x.shape[2]
+    between = n_draws * x.mean(axis=2).var(axis=1, ddof=1)
+    within = x.var(axis=2, ddof=1).mean(axis=1)
+    rhat: FloatArray = np.sqrt((between / within + n_draws - 1) / n_draws)
+    return rhat
+
+
+# -- ensembles -------------------------------------------------------------------------------
+
+
+def _of_ensemble(x: FloatArray, groups: IntArray) -> dict[str, FloatArray]:
+    def ess(series: FloatArray) -> FloatArray:
+        """Ensembles of one run are independent of each other: their ESS add up."""
+        if np.all(groups == groups[0]):
+            return ess_of_ensemble(series)
+        parts = [ess_of_ensemble(series[:, groups == group]) for group in np.unique(groups)]
+        return np.sum(parts, axis=0)
+
+    scores, ordered = _normal_scores(x)
+    is_even = x.shape[2] % 2 == 0
+    deviation = x - x.mean(axis=(1, 2), keepdims=True)
+    mean = ess(x)
+    return {
+        "ess_bulk": ess(scores),
+        "ess_tail": _tail(x, ordered, ess),
+        "ess_mean": mean,
+        "ess_square": ess(deviation**2),
+        "rhat": np.full(len(x), np.nan),
+        "tau": x.shape[1] * x.shape[2] / mean,
+        # An odd run's middle draw is dropped before ranking, so it must be ranked again.
+        "ess_bulk_as_chains": ess_of_chains(
+            _split(scores) if is_even else _normal_scores(_split(x))[0]
+        ),
+        "ess_autocorr_time": _ess_autocorr_time(x),
+    }
+
+
+def ess_of_ensemble(x: FloatArray) -> FloatArray:
+    """Return the ESS of the mean of one ensemble (n, walkers, steps), shape (n,).
+
+    The globally centred initial monotone sequence: autocovariances about the mean over all
+    walkers and steps (Agarwal & Vats 2020), so that the slow drift of a walker is not removed
+    with its own mean; lag k divided by its number of terms; Geyer's (1992) initial monotone
+    sequence; and each pair of lags weighted by the share of the run it fits into.
+    """
+    _, n_walkers, n_steps = x.shape
+    autocovariance = _mean_autocovariance(x, x.mean(axis=(1, 2), keepdims=True))
+    rho = autocovariance / (n_steps - np.arange(n_steps))
+    rho = rho / rho[:, :1]
+    n_pairs = n_steps // 2
+    pairs = rho[:, 0 : 2 * n_pairs : 2] + rho[:, 1 : 2 * n_pairs : 2]
+    cut = _first_nonpositive(pairs, otherwise=n_pairs)
+    weights = 1 - 2 * np.arange(n_pairs) / n_steps
+    kept = np.where(np.arange(n_pairs) < cut[:, None], np.minimum.accumulate(pairs, axis=1), 0)
+    tau = 2 * kept @ weights - 1
+    total = n_walkers * n_steps
+    return total / np.maximum(tau, 1 / np.log10(total))
+
+
+def _ess_autocorr_time(x: FloatArray) -> FloatArray:
+    """Return what emcee's ``integrated_time`` claims for (n, walkers, steps), shape (n,)."""
+    _, n_walkers, n_steps = x.shape
+    scaled = x / (x.std(axis=2, keepdims=True) * np.sqrt(n_steps))
+    rho = _mean_autocovariance(scaled, scaled.mean(axis=2, keepdims=True))
+    taus = 2 * np.cumsum(rho, axis=1) - 1
+    is_wide_enough = np.arange(n_steps) >= WINDOW * taus
+    window = np.where(is_wide_enough.any(axis=1), is_wide_enough.argmax(axis=1), n_steps - 1)
+    return n_walkers * n_steps / _pick(taus, window)
+
+
+# -- across replicates -----------------------------------------------------------------------
+
+
+def rhat_across(means: FloatArray, variances: FloatArray) -> FloatArray:
+    """Return R-hat with every replicate as one superchain, shape (n,).
+
+    sqrt(1 + B / W), B the variance of the replicates' means and W the mean of their variances:
+    nested R-hat (Margossian et al. 2022, section 3) from what each replicate stores of itself.
+
+    Args:
+        means: shape (replicates, n).
+        variances: over all draws of a replicate, same shape.
+    """
+    rhat: FloatArray = np.sqrt(1 + means.var(axis=0, ddof=1) / variances.mean(axis=0))
+    return rhat
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Claimed ESS over the ESS that the errors allow: 1 is honest, 2 claims twice too much."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def is_overstated(self) -> bool:
+        """Whether the whole 95 % interval lies above ``OVERSTATED``."""
+        return self.low > OVERSTATED
+
+
+def calibration(
+    claimed: FloatArray,
+    errors: FloatArray,
+    *,
+    n_independent: float,
+    reference_se: FloatArray | None = None,
+) -> Calibration:
+    """Return the calibration of claimed ESS, pooled over parameters and replicates.
+
+    The mean squared error over its expectation, 1 / ESS plus the reference's own variance, with
+    a chi-square interval on replicates × n_independent degrees of freedom.
+
+    Args:
+        claimed: ESS, shape (replicates, n).
+        errors: in units of the reference's sd, same shape.
+        n_independent: how many independent parameters the n are worth.
+        reference_se: standard error of the reference in its sd, shape (n,); None if exact.
+    """
+    variance = 0.0 if reference_se is None else reference_se**2
+    ratio = float(max(0.0, np.mean(errors**2 - variance)) / np.mean(1 / claimed))
+    freedom = max(1.0, len(errors) * n_independent)
+    low, high = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], freedom)
+    return Calibration(ratio, ratio * freedom / low, ratio * freedom / high)
+
+
+def error_based_ess(
+    errors: FloatArray, *, reference_se: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the ESS each parameter's errors allow, with its 95 % interval, shape (n,) each.
+
+    Reference variance over mean squared error; chi-square with one degree of freedom per
+    replicate. Args as in ``calibration``.
+    """
+    variance = 0.0 if reference_se is None else reference_se**2
+    with np.errstate(divide="ignore"):
+        ess = 1 / np.maximum(np.mean(errors**2, axis=0) - variance, 0)
+    n = len(errors)
+    low, high = stats.chi2.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], n)
+    return ess, ess * low / n, ess * high / n
+
+
+def is_biased(
+    errors: FloatArray, ess: FloatArray, *, reference_se: FloatArray | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return which parameters are off by more than chance and more than a tenth of an sd.
+
+    The error averaged over replicates against its standard error, the larger of what the ESS
+    and what the replicates' spread say; Bonferroni over parameters at 1 %. Args as in
+    ``calibration``, with ``ess`` for ``claimed``.
+    """
+    n_replicates, n = errors.shape
+    average = errors.mean(axis=0)
+    variance = np.mean(1 / ess, axis=0)
+    if n_replicates > 1:
+        variance = np.maximum(variance, errors.var(axis=0, ddof=1))
+    variance = variance / n_replicates + (0.0 if reference_se is None else reference_se**2)
+    limit = stats.norm.ppf(1 - FAMILY_WISE / (2 * n)) * np.sqrt(variance)
+    return (np.abs(average) > limit) & (np.abs(average) > BIASED_SD)
+
+
+def n_independent(values: FloatArray) -> float:
+    """Return how many independent parameters (chains, draws, n) are worth: d² / Σ corr²."""
+    n_chains, n_draws, n = values.shape
+    picked = np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int))
+    thin = max(1, n_chains * n_draws // MAX_CORRELATED_DRAWS)
+    some = values[:, ::thin, picked].reshape(-1, len(picked))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = np.atleast_2d(np.corrcoef(some, rowvar=False))
+    return float(len(picked) ** 2 / np.nansum(correlation**2)) if len(picked) > 1 else 1.0
+
+
+def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:
+    """Return the geometric mean and its 95 % t interval on logs; NaN bounds for one value."""
+    logs = np.log(values)
+    half = _half_width(logs.var(ddof=1) / len(logs), len(logs) - 1) if len(logs) > 1 else np.nan
+    return _exp(logs.mean(), half)
+
+
+def ratio_interval(
+    numerator: FloatArray, denominator: FloatArray
+) -> tuple[float, float, float]:
+    """Return the ratio of geometric means with Welch's 95 % interval on logs.
+
+    The bounds are NaN where either has fewer than two values.
+    """
+    logs = [np.log(numerator), np.log(denominator)]
+    estimate = logs[0].mean() - logs[1].mean()
+    if min(map(len, logs)) < 2:
+        return _exp(estimate, np.nan)
+    parts = [log.var(ddof=1) / len(log) for log in logs]
+    spread = sum(part**2 / (len(log) - 1) for part, log in zip(parts, logs, strict=True))
+    freedom = sum(parts) ** 2 / spread if spread > 0 else np.inf
+    return _exp(estimate, _half_width(sum(parts), freedom))
+
+
+def _half_width(variance: float, freedom: float) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+
+
+def _exp(centre: float, half: float) -> tuple[float, float, float]:
+    return float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half))
+
+
+# -- series ----------------------------------------------------------------------------------
+
+
+def _split(x: FloatArray) -> FloatArray:
+    """Return each chain's halves as chains of their own; an odd draw in the middle is dropped."""
+    half = x.shape[2] // 2
+    return np.concatenate([x[:, :, :half], x[:, :, -half:]], axis=1)
+
+
+def _mean_autocovariance(x: FloatArray, centre: FloatArray) -> FloatArray:
+    """Return Σ_t y[t] y[t + k], y = x - centre, averaged over chains, shape (n, draws).
+
+    The spectra are averaged before they are transformed back: one inverse per parameter.
+    """
+    n_draws = x.shape[2]
+    size = fft.next_fast_len(2 * n_draws, real=True)
+    padded = np.zeros((*x.shape[:2], size), dtype=x.dtype)
+    np.subtract(x, centre, out=padded[:, :, :n_draws])
+    spectra = fft.rfft(padded, axis=2)
+    parts = spectra.view(x.dtype)  # real and imaginary, side by side
+    squares = np.einsum("ncf,ncf->nf", parts, parts).reshape(len(x), -1, 2)
+    power = squares.sum(axis=2) / x.shape[1]
+    autocovariance: FloatArray = fft.irfft(power, n=size, axis=1)[:, :n_draws]
+    return autocovariance
+
+
+def _normal_scores(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the normal scores of pooled ranks, ties averaged, (n, chains, draws) as x is.
+
+    Beside them x itself, pooled and sorted, shape (n, chains * draws).
+    """
+    flat = x.reshape(len(x), -1)
+    scores, pooled = np.empty_like(flat), np.empty_like(flat)
+    for row, ordered, out in zip(flat, pooled, scores, strict=True):
+        order = np.argsort(row)
+        np.take(row, order, out=ordered)
+        first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        length = np.diff(np.r_[first, row.size])
+        rank = first + (length + 1) / 2
+        out[order] = np.repeat(special.ndtri((rank - 0.375) / (row.size + 0.25)), length)
+    return scores.reshape(x.shape), pooled
+
+
+def _tail(
+    x: FloatArray, ordered: FloatArray, ess: Callable[[FloatArray], FloatArray]
+) -> FloatArray:
+    """Return the smaller ESS of the two tail quantiles' indicators."""
+    size = ordered.shape[1]
+    found = []
+    for probability in TAIL:
+        position = probability * (size - 1)
+        below = int(position)
+        low, high = ordered[:, below], ordered[:, min(below + 1, size - 1)]
+        quantile = low + (position - below) * (high - low)
+        found.append(ess((x <= quantile[:, None, None]).astype(float)))
+    return np.minimum(*found)
+
+
+def _first_nonpositive(pairs: FloatArray, *, otherwise: int) -> IntArray:
+    is_over = ~(pairs > 0)
+    return np.where(is_over.any(axis=1), is_over.argmax(axis=1), otherwise)
+
+
+def _pick(values: FloatArray, index: IntArray) -> FloatArray:
+    return np.take_along_axis(values, index[:, None], axis=1)[:, 0]
