@@ -120,7 +120,7 @@ def read(path: Path) -> Stored:
     if not isinstance(about, dict) or about.get("schema_version", 0) > SCHEMA_VERSION:
         raise StoreError(f"{path / 'run.json'}: not written by this or an older gradbench")
     results = [_read_result(file) for file in sorted((path / "cells").glob("*.json"))]
-    benchmark = config.load(path / "config.yaml")
+    benchmark = config.restore(path / "config.yaml")
     order = {(c.model, c.sampler, c.replicate): i for i, c in enumerate(grid.cells(benchmark))}
     results.sort(key=lambda r: order.get((r.cell.model, r.cell.sampler, r.cell.replicate), 0))
     return Stored(
@@ -148,9 +148,6 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise SaveError(f"{path}: can't be written: {error.strerror}") from error
-
-
-    return grid.cells(benchmark)
 
 
 def _new_folder(parent: Path, name: str) -> Path:
