@@ -1,9 +1,9 @@
-"""YAML to a frozen ``Benchmark``: every key checked, unknown ones refused, errors with their place."""
+"""YAML to a frozen ``Benchmark``: every key checked, every error with its place."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -22,6 +22,7 @@ from gradbench import models, samplers
 from gradbench.document import MAX_BYTES, Document, Key, kind
 from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
 from gradbench.samplers.base import Options
+from gradbench.target import Init
 
 MAX_CELLS = 100_000
 MAX_PROBLEMS = 10
@@ -29,7 +30,6 @@ LABEL = r"^[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,63}$"
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
-Init = Literal["uniform", "reference", "model", "map"]
 Sweep = dict[str, Annotated[list[JsonValue], Field(min_length=1)]]
 
 
@@ -297,12 +297,11 @@ def _look_at_model(
                 )
 
 
-def _look_at_sampler(
-    label: str, entry: SamplerEntry, document: Document
-) -> Iterator[ConfigError]:
+def _look_at_sampler(label: str, entry: SamplerEntry, document: Document) -> Iterator[ConfigError]:
     at: Key = ("samplers", label)
     try:
-        known = samplers.load(entry.use).Options.model_fields
+        options: type[Options] = samplers.load(entry.use).Options
+        known = options.model_fields
     except SamplerError as error:
         yield document.error((*at, "use"), str(error))
         return
@@ -349,24 +348,35 @@ def _problems(
 
 def _known_keys(key: Key) -> list[str]:
     """Return the keys allowed beside this one."""
-    sections = {"limits": Limits, "gates": Gates, "published": Published, "models": ModelEntry}
-    section = sections.get(str(key[0])) if len(key) > 1 else Benchmark
+    if len(key) < 2:
+        return list(Benchmark.model_fields)
+    sections: dict[str | int, type[BaseModel]] = {
+        "limits": Limits,
+        "gates": Gates,
+        "published": Published,
+        "models": ModelEntry,
+    }
+    section = sections.get(key[0])
     return list(section.model_fields) if section else []
 
 
 def _words(found: dict[str, Any], known: Sequence[str]) -> str:
     """Return one of pydantic's findings in plain words."""
-    limits = {key: f"{value:,}" for key, value in found.get("ctx", {}).items()
-              if isinstance(value, int | float)}
+    limits = {
+        key: f"{value:,}"
+        for key, value in found.get("ctx", {}).items()
+        if isinstance(value, int | float)
+    }
     value = found["input"]
     if found["type"] == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(found['loc'][-1]), list(known))}; known: {', '.join(known)}"
+        hint = did_you_mean(str(found["loc"][-1]), list(known))
+        return f"unknown key{hint}; known: {', '.join(known)}"
     if found["type"] == "literal_error":
         allowed = found["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"must be one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}"
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
-    sentence = {
+    sentence: str = {
         "missing": "is missing",
         "greater_than_equal": f"must be at least {limits.get('ge')}, not {value}",
         "greater_than": f"must be above {limits.get('gt')}, not {value}",

@@ -122,14 +122,12 @@ def _blocks(values: FloatArray, means: FloatArray) -> Iterator[tuple[FloatArray,
 def _compute_block(
     x: FloatArray, groups: IntArray, reference_mean: FloatArray, *, is_ensemble: bool
 ) -> dict[str, npt.NDArray[Any]]:
-    finite = np.isfinite(x).all(axis=(1, 2))
+    finite: npt.NDArray[np.bool_] = np.isfinite(x).all(axis=(1, 2))
     x = np.where(finite[:, None, None], x, 0.0)
     still = np.ptp(x, axis=2) == 0
     frozen = finite & (still.all(axis=1) if is_ensemble else still.any(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (
-            _of_ensemble(x, groups) if is_ensemble else _of_chains(x)
-        )
+        found = _of_ensemble(x, groups) if is_ensemble else _of_chains(x)
         mean = x.mean(axis=(1, 2))
         sd = x.std(axis=(1, 2), ddof=1)
         for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
@@ -201,6 +199,23 @@ def _rhat(x: FloatArray) -> FloatArray:
     between = n_draws * x.mean(axis=2).var(axis=1, ddof=1)
     within = x.var(axis=2, ddof=1).mean(axis=1)
     rhat: FloatArray = np.sqrt((between / within + n_draws - 1) / n_draws)
+    return rhat
+
+
+def rhat_by_chance(ess: FloatArray, n_chains: int) -> FloatArray:
+    """Return the R-hat that the largest of n converged parameters may reach, shape (n,).
+
+    R-hat² - 1 is the variance of the 2 * n_chains half-chains' means over that within them: when
+    converged, chi-square over its degrees of freedom, divided by a half-chain's ESS. The quantile
+    is Bonferroni's for n parameters at ``FAMILY_WISE``; the larger n, the higher the largest.
+
+    Args:
+        ess: of all chains together, shape (n,).
+        n_chains: before splitting.
+    """
+    halves = 2 * n_chains
+    quantile = stats.chi2.ppf(1 - FAMILY_WISE / len(ess), halves - 1)
+    rhat: FloatArray = np.sqrt(1 + quantile / (halves - 1) * halves / ess)
     return rhat
 
 
@@ -317,10 +332,10 @@ def calibration(
         reference_se: standard error of the reference in its sd, shape (n,); None if exact.
     """
     variance = 0.0 if reference_se is None else reference_se**2
-    ratio = float(max(0.0, np.mean(errors**2 - variance)) / np.mean(1 / claimed))
+    ratio = max(0.0, float(np.mean(errors**2 - variance))) / float(np.mean(1 / claimed))
     freedom = max(1.0, len(errors) * n_independent)
-    low, high = stats.chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], freedom)
-    return Calibration(ratio, ratio * freedom / low, ratio * freedom / high)
+    low, high = _chi_square_interval(freedom)
+    return Calibration(ratio, ratio / high, ratio / low)
 
 
 def error_based_ess(
@@ -334,9 +349,8 @@ def error_based_ess(
     variance = 0.0 if reference_se is None else reference_se**2
     with np.errstate(divide="ignore"):
         ess = 1 / np.maximum(np.mean(errors**2, axis=0) - variance, 0)
-    n = len(errors)
-    low, high = stats.chi2.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], n)
-    return ess, ess * low / n, ess * high / n
+    low, high = _chi_square_interval(len(errors))
+    return ess, ess * low, ess * high
 
 
 def is_biased(
@@ -355,7 +369,8 @@ def is_biased(
         variance = np.maximum(variance, errors.var(axis=0, ddof=1))
     variance = variance / n_replicates + (0.0 if reference_se is None else reference_se**2)
     limit = stats.norm.ppf(1 - FAMILY_WISE / (2 * n)) * np.sqrt(variance)
-    return (np.abs(average) > limit) & (np.abs(average) > BIASED_SD)
+    biased: npt.NDArray[np.bool_] = np.abs(average) > np.maximum(limit, BIASED_SD)
+    return biased
 
 
 def n_independent(values: FloatArray) -> float:
@@ -376,9 +391,7 @@ def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:
     return _exp(logs.mean(), half)
 
 
-def ratio_interval(
-    numerator: FloatArray, denominator: FloatArray
-) -> tuple[float, float, float]:
+def ratio_interval(numerator: FloatArray, denominator: FloatArray) -> tuple[float, float, float]:
     """Return the ratio of geometric means with Welch's 95 % interval on logs.
 
     The bounds are NaN where either has fewer than two values.
@@ -391,6 +404,13 @@ def ratio_interval(
     spread = sum(part**2 / (len(log) - 1) for part, log in zip(parts, logs, strict=True))
     freedom = sum(parts) ** 2 / spread if spread > 0 else np.inf
     return _exp(estimate, _half_width(sum(parts), freedom))
+
+
+def _chi_square_interval(freedom: float) -> tuple[float, float]:
+    """Return the central 95 % of a chi-square over its degrees of freedom."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = (float(stats.chi2.ppf(p, freedom)) / freedom for p in (tail, 1 - tail))
+    return low, high
 
 
 def _half_width(variance: float, freedom: float) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -41,7 +41,7 @@ class Document:
             raise ConfigError(f"--set {assignment}: write it as --set path.to.key=value")
         place = f"--set {path}"
         value = Document(text, place).value if _is_nested(text) else self._scalar(text, place)
-        at, key = self.value, ()
+        at, key = self.value, cast("Key", ())
         words = path.strip().split(".")
         while words:
             if not isinstance(at, dict):

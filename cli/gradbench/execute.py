@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gradbench import export, grid, machine, models, report, store
 from gradbench.config import Benchmark
@@ -13,7 +14,7 @@ from gradbench.runner import Observer, Runner
 from gradbench.store import RunFolder
 
 
-class Display(Observer):
+class Display(Observer, Protocol):
     """An observer that also counts finished cells."""
 
     def finished(self, n: int = 1) -> None:

@@ -1,13 +1,14 @@
 """The plan: a benchmark's cells in the order they run, each with its seeds."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
 from typing import Any
 
 from gradbench.config import Benchmark
+from gradbench.target import Init
 
 SEED_BITS = 31  # what every library takes, NumPy's legacy generators among them
 
@@ -33,7 +34,7 @@ class Cell:
     sampler: str
     sampler_use: str
     options: Mapping[str, Any]
-    init: str
+    init: Init
     threads: int
     replicate: int
     seed: int
@@ -101,7 +102,7 @@ def _samplers(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any]]]
             yield label + suffix, sampler.use, sampler.resolved(point)
 
 
-def points(sweep: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def points(sweep: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each point of a sweep with its label's suffix; one empty point without a sweep."""
     for values in product(*sweep.values()):
         point = dict(zip(sweep, values, strict=True))

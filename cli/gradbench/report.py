@@ -120,11 +120,11 @@ class Row:
     sampling_s: float | None
     compile_s: float | None
     evaluations_per_ess: Interval | None
-    uses_gradient: bool
     rhat: float | None
     n_divergences: int | None
     calibration: Interval | None
     status: str
+    n_status: int
     reason: str
     init: str
 
@@ -167,9 +167,7 @@ class ParameterRow:
     square_z: float | None
 
 
-def summaries(
-    results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
-) -> list[Summary]:
+def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
     Errors against known moments are judged over all replicates of a model and sampler; where they
@@ -267,9 +265,9 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         start_seed=cell.start_seed,
         params=json.dumps(dict(cell.params)),
         options=json.dumps(dict(cell.options)),
-        density_value_error=check and check.value_error,
-        density_gradient_error=check and check.gradient_error,
-        density_n_points=check and check.n_points,
+        density_value_error=None if check is None else check.value_error,
+        density_gradient_error=None if check is None else check.gradient_error,
+        density_n_points=None if check is None else check.n_points,
     )
     if result.measured is None:
         return bare
@@ -318,7 +316,7 @@ def _columns(measured: Measured) -> dict[str, Any]:
     }
 
 
-def _costs(measured: Measured) -> dict[str, float]:
+def _costs(measured: Measured) -> dict[str, Any]:
     found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
     ess = float(np.mean(found.ess_bulk))
     worst = float(np.min(np.fmin(found.ess_mean, found.ess_square)))
@@ -383,7 +381,7 @@ def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, Flo
 class _Across:
     """What all replicates say together."""
 
-    columns: dict[str, float | None]
+    columns: dict[str, Any]
     status: str | None = None
     reason: str = ""
 
@@ -392,9 +390,8 @@ class _Across:
         if self.status is None or summary.status not in COSTED:
             return summary
         costs = [name for name in Summary.__slots__ if name.endswith("per_ess")]
-        return replace(
-            summary, status=self.status, reason=self.reason, **dict.fromkeys(costs, None)
-        )
+        uncosted: dict[str, Any] = dict.fromkeys(costs, None)
+        return replace(summary, status=self.status, reason=self.reason, **uncosted)
 
 
 def _across(group: Sequence[CellResult]) -> _Across:
@@ -402,7 +399,7 @@ def _across(group: Sequence[CellResult]) -> _Across:
     if len(finished) < 2:
         return _Across({})
     found = [measured.diagnostics for measured in finished]
-    columns = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
+    columns: dict[str, Any] = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
@@ -450,7 +447,7 @@ def _nested_rhat(finished: Sequence[Measured]) -> FloatArray:
 def _row(group: Sequence[Summary]) -> Row:
     costed = [s for s in group if s.status in COSTED]
     worst = min(costed, key=lambda s: s.ess_worst or math.inf, default=None)
-    status, reason = _row_status(group)
+    status, n_status, reason = _row_status(group)
     first = group[0]
     return Row(
         model=first.model,
@@ -459,32 +456,29 @@ def _row(group: Sequence[Summary]) -> Row:
         n_costed=len(costed),
         ms_per_ess=_interval(_values(costed, "ms_per_ess")),
         worst_ms_per_ess=_interval(_values(costed, "worst_ms_per_ess")),
-        worst_parameter=worst and worst.worst_parameter,
+        worst_parameter=None if worst is None else worst.worst_parameter,
         ess=_mean(_values(group, "ess")),
         warmup_s=_mean(_values(group, "warmup_s")),
         sampling_s=_mean(_values(group, "sampling_s")),
         compile_s=_mean(_values(group, "compile_s")),
         evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
-        uses_gradient=any(s.n_grad_sampling for s in group),
         rhat=_worst_rhat(group),
         n_divergences=_sum(_values(group, "n_divergences")),
         calibration=_calibration(first),
         status=status,
+        n_status=n_status,
         reason=reason,
         init=first.init,
     )
 
 
-def _row_status(group: Sequence[Summary]) -> tuple[str, str]:
-    """Return the commonest status that is not ok, with its count if not all share it."""
-    wrong = [s for s in group if s.status != "ok"]
-    if not wrong:
-        return "ok", ""
-    statuses = [s.status for s in wrong]
+def _row_status(group: Sequence[Summary]) -> tuple[str, int, str]:
+    """Return the commonest status that is not ok, how many cells have it, and a reason."""
+    statuses = [s.status for s in group if s.status != "ok"]
+    if not statuses:
+        return "ok", len(group), ""
     status = max(dict.fromkeys(statuses), key=statuses.count)
-    n = statuses.count(status)
-    reason = next(s.reason for s in wrong if s.status == status)
-    return (status if n == len(group) else f"{status} {n}/{len(group)}"), reason
+    return status, statuses.count(status), next(s.reason for s in group if s.status == status)
 
 
 def _worst_rhat(group: Sequence[Summary]) -> float | None:
@@ -500,9 +494,7 @@ def _calibration(summary: Summary) -> Interval | None:
         return None
     low, high = summary.calibration_low, summary.calibration_high
     nan = math.nan
-    return Interval(
-        summary.calibration, nan if low is None else low, nan if high is None else high
-    )
+    return Interval(summary.calibration, nan if low is None else low, nan if high is None else high)
 
 
 def _by_cost(row: Row) -> float:

@@ -137,7 +137,9 @@ class CellResult:
             KeyError, TypeError, ValueError: it is not a cell's result, or from a newer gradbench.
         """
         if plain["schema_version"] > SCHEMA_VERSION:
-            raise ValueError(f"schema version {plain['schema_version']} is newer than this gradbench")
+            raise ValueError(
+                f"schema version {plain['schema_version']} is newer than this gradbench"
+            )
         return cls(
             cell=Cell.from_json(plain["cell"]),
             status=plain["status"],

@@ -37,7 +37,7 @@ class Observer(Protocol):
         """This cell runs now."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - a limit reached is no error
     """A worker gave no result: it raised, died, or was ended at a limit."""
 
     def __init__(self, status: Status, reason: str, kind: str = "") -> None:
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self, *, threads: int, limits: Limits) -> None:
         self._limits = limits
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -114,7 +114,9 @@ class Worker:
         if used > self._limits.memory_bytes:
             self._end()
             limit = self._limits.memory_bytes / 2**20
-            raise Stopped("out_of_memory", f"used {used / 2**20:.0f} MiB of {limit:.0f} MiB allowed")
+            raise Stopped(
+                "out_of_memory", f"used {used / 2**20:.0f} MiB of {limit:.0f} MiB allowed"
+            )
 
     def _death(self) -> Stopped:
         code = self._process.wait()
@@ -142,7 +144,10 @@ class Runner:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._close_workers()
 
@@ -160,7 +165,9 @@ class Runner:
         for label, group in groupby(cells, key=lambda cell: cell.model):
             one_of_each = _first_of_each(list(group))
             first = next(iter(one_of_each.values()))
-            runs = [{"use": c.sampler_use, "options": dict(c.options)} for c in one_of_each.values()]
+            runs = [
+                {"use": c.sampler_use, "options": dict(c.options)} for c in one_of_each.values()
+            ]
             self._observer.compiling(label, "")
             try:
                 answer = self._spare.call(
@@ -188,7 +195,9 @@ class Runner:
         self, label: str, cells: list[Cell], save_to: Path | None
     ) -> Iterator[DensityCheck | CellResult]:
         given_up = self._build_all(cells)
-        check, refusals = self._check_density(label, [c for c in cells if c.sampler not in given_up])
+        check, refusals = self._check_density(
+            label, [c for c in cells if c.sampler not in given_up]
+        )
         if check is not None:
             yield check
         given_up |= refusals
@@ -239,9 +248,7 @@ class Runner:
         if at is None or not probes:
             return None, out
         check = density.judge(label, np.array(at), probes)
-        refused = {
-            sampler: Stopped("refused", reason) for sampler, reason in check.refused.items()
-        }
+        refused = {sampler: Stopped("refused", reason) for sampler, reason in check.refused.items()}
         return check, out | refused
 
     def _warm(self, cell: Cell) -> Worker:

@@ -9,8 +9,8 @@ from itertools import groupby
 from types import TracebackType
 from typing import IO, Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -47,11 +47,10 @@ COLUMNS = (
     _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 4),
     _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     _Column("ESS", lambda row: _significant(row.ess), 7),
-    _Column("warm-up\ns", lambda row: _significant(row.warmup_s), 3),
-    _Column("sampling\ns", lambda row: _significant(row.sampling_s), 3),
+    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 3),
     _Column("compile\ns", lambda row: _significant(row.compile_s), 1),
     _Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    _Column("diver-\ngences", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
+    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
     _Column("status", lambda row: row.status, 8, "left"),
 )
 
@@ -77,10 +76,11 @@ def results(
         to.print()
         to.print(Text(model, style="bold") + Text(_circumstances(table), style="dim"))
         to.print(_table(table, to))
+        to.print()
         for line in _lines(table, [c for c in against if c.model == model], first):
-            to.print(Padding(line, (0, 0, 0, 1)))
+            to.print(_item(line))
     if published is not None:
-        to.print(Padding(_published(published), (0, 0, 0, 1)))
+        to.print(_item(_published(published)))
 
 
 def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
@@ -101,9 +101,7 @@ def plan(cells: Sequence[Cell], *, to: Console | None = None) -> int:
     for head in ("#", "model", "sampler", "replicate", "seed"):
         table.add_column(head, justify="right" if head in {"#", "replicate", "seed"} else "left")
     for number, cell in enumerate(cells, start=1):
-        table.add_row(
-            str(number), cell.model, cell.sampler, str(cell.replicate), str(cell.seed)
-        )
+        table.add_row(str(number), cell.model, cell.sampler, str(cell.replicate), str(cell.seed))
     to.print(table)
     to.print(f"{len(cells)} cells; nothing was run")
     return 0
@@ -135,7 +133,10 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._progress.stop()
 
@@ -160,30 +161,36 @@ def _table(found: Sequence[Row], to: Console) -> Table:
     columns = list(COLUMNS)
     while True:
         table = _render(found, columns)
-        if to.measure(table).maximum <= to.width or len(columns) <= 3:
+        unbounded = to.options.update(max_width=1000)
+        if to.measure(table, options=unbounded).maximum <= to.width or len(columns) <= 3:
             break
         columns.remove(min(columns, key=lambda column: column.rank))
     if len(columns) < len(COLUMNS):
-        hidden = [c.head.replace("-\n", "").replace("\n", " ") for c in COLUMNS if c not in columns]
+        hidden = [
+            c.head.replace("\n/", "/").replace("\n", " ") for c in COLUMNS if c not in columns
+        ]
         table.caption = f"not shown for want of width: {', '.join(hidden)}"
         table.caption_justify = "left"
     return table
 
 
+def _item(line: str) -> Table:
+    """Return a line with a hanging indent where it wraps."""
+    item = Table.grid(padding=(0, 1, 0, 0))
+    item.add_row("•", line)
+    return item
+
+
 def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
-    table = Table(box=_box(), header_style="bold", pad_edge=False, padding=(0, 1))
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
         table.add_column(column.head, justify=column.align, no_wrap=True, vertical="bottom")
     for row in found:
         style = "" if row.ms_per_ess is not None else "dim"
         table.add_row(*(column.text(row) for column in columns), style=style)
     return table
-
-
-def _box() -> Any:
-    from rich.box import SIMPLE_HEAD
-
-    return SIMPLE_HEAD
 
 
 def _circumstances(found: Sequence[Row]) -> str:
@@ -206,8 +213,13 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], first: Summary) -> 
     if judged:
         lines.append(f"ESS claimed / ESS from errors against known moments: {'; '.join(judged)}")
     lines.append(_density(first))
-    lines += [f"{row.sampler}: {row.status}: {row.reason}" for row in found if row.reason]
+    lines += [_reason(row) for row in found if row.reason]
     return lines
+
+
+def _reason(row: Row) -> str:
+    share = "" if row.n_status == row.n_replicates else f" in {row.n_status} of {row.n_replicates}"
+    return f"{row.sampler}: {row.status}{share}: {row.reason}"
 
 
 def _sentence(contest: Contest) -> str:
@@ -251,6 +263,10 @@ def _with_interval(interval: Interval | None) -> str:
 
 def _estimate(interval: Interval | None) -> str:
     return "–" if interval is None else _significant(interval.estimate)
+
+
+def _phases(*spent_s: float | None) -> str:
+    return "–" if None in spent_s else "+".join(map(_significant, spent_s))
 
 
 def _rhat(value: float | None) -> str:

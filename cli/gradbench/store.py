@@ -101,7 +101,9 @@ def locked(folder: RunFolder) -> Iterator[RunFolder]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise StoreError(f"{folder.path}: another gradbench is writing there; wait for it") from error
+        raise StoreError(
+            f"{folder.path}: another gradbench is writing there; wait for it"
+        ) from error
     try:
         yield folder
     finally:
@@ -168,7 +170,9 @@ def _read_result(file: Path) -> CellResult:
     try:
         return CellResult.from_json(_load(file))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{file}: not a cell's result: {error}; delete it to run it again") from error
+        raise StoreError(
+            f"{file}: not a cell's result: {error}; delete it to run it again"
+        ) from error
 
 
 def _read_check(file: Path) -> DensityCheck:
@@ -188,5 +192,3 @@ def _load(file: Path) -> Any:
 
 def _json(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, allow_nan=False, separators=(",", ":")) + "\n"
-
-

@@ -122,9 +122,10 @@ class Target:
         points = np.ascontiguousarray(values.reshape(-1, ndim))
         named = {}
         for rv, array in zip(self.model.unobserved_RVs, self._constrain(points), strict=True):
-            if array.ndim == rv.ndim:  # a deterministic that depends on no parameter
-                array = np.broadcast_to(array, (len(points), *array.shape))
-            named[rv.name] = np.asarray(array, dtype=np.float64).reshape((*outer, *array.shape[1:]))
+            # A deterministic that depends on no parameter comes once, not once a point.
+            shape = array.shape[array.ndim - rv.ndim :]
+            rows = np.broadcast_to(np.asarray(array, dtype=np.float64), (len(points), *shape))
+            named[rv.name] = rows.reshape((*outer, *shape))
         return named
 
     def constrain(self, values: FloatArray) -> FloatArray:
@@ -176,10 +177,12 @@ class Target:
             moments = self._reference.moments.get(name)
             value = None if moments is None else getattr(moments, field)
             try:
-                array = np.broadcast_to(np.nan if value is None else np.asarray(value, float), shape)
+                array = np.broadcast_to(
+                    np.nan if value is None else np.asarray(value, float), shape
+                )
             except ValueError as error:
                 raise ModelError(
-                    f"reference(): {field} of {name} has shape {np.shape(value)}, not {shape}"
+                    f"reference(): {field} of {name} doesn't have the shape {shape}"
                 ) from error
             parts.append(array.ravel())
         return np.concatenate(parts)[self._varies]
@@ -188,7 +191,9 @@ class Target:
 
     def initial(self, rng: np.random.Generator, n: int) -> FloatArray:
         """Return n overdispersed points (n, ndim), uniform(-2, 2) where the density is finite."""
-        return self._finite(lambda k: rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (k, self.ndim)), n)
+        return self._finite(
+            lambda k: rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (k, self.ndim)), n
+        )
 
     def starts(self, init: Init, rng: np.random.Generator, n: int) -> FloatArray:
         """Return n starting points (n, ndim) of the named kind.
@@ -222,7 +227,9 @@ class Target:
             raise ModelError(f"the reference's draws lack {', '.join(missing)}")
         columns = [np.asarray(named[rv.name]) for rv in self.model.free_RVs]
         rows = zip(*columns, strict=True)
-        return np.array([np.concatenate([np.ravel(v) for v in self._unconstrain(*r)]) for r in rows])
+        return np.array(
+            [np.concatenate([np.ravel(v) for v in self._unconstrain(*r)]) for r in rows]
+        )
 
     def _finite(self, propose: Callable[[int], FloatArray], n: int) -> FloatArray:
         points = propose(n)

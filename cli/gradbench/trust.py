@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gradbench import diagnostics
 from gradbench.config import Gates
 from gradbench.draws import FloatArray
 from gradbench.result import Measured, Status
@@ -19,13 +20,25 @@ def judge(measured: Measured, gates: Gates) -> tuple[Status, str]:
         return "frozen", f"a chain of {worst} never moved"
     if measured.is_ensemble:
         return _judge_ensemble(measured, gates)
-    rhat, worst = _largest(found.rhat, names)
-    if rhat > gates.rhat:
-        return "not_converged", f"R-hat of {worst} is {rhat:.3f}, above {gates.rhat:g}"
+    limit = np.maximum(gates.rhat, _rhat_by_chance(measured, gates))
+    excess, worst = _largest(found.rhat - limit, names)
+    if excess > 0:
+        rhat, allowed = (values[names.index(worst)] for values in (found.rhat, limit))
+        return "not_converged", f"R-hat of {worst} is {rhat:.3f}, above {allowed:.3f}"
     ess, worst = _smallest(found.ess_bulk, names)
     if ess < gates.ess:
         return "too_few_draws", f"bulk ESS of {worst} is {ess:.0f}, below {gates.ess:g}"
     return "ok", ""
+
+
+def _rhat_by_chance(measured: Measured, gates: Gates) -> FloatArray:
+    """Return what R-hat may reach by chance, at an ESS of at least the gate's.
+
+    Chains that disagree have a small ESS, which must not excuse their R-hat.
+    """
+    found = measured.diagnostics
+    ess = np.maximum(np.fmin(found.ess_bulk, found.ess_square), gates.ess)
+    return diagnostics.rhat_by_chance(ess, measured.n_chains)
 
 
 def _judge_ensemble(measured: Measured, gates: Gates) -> tuple[Status, str]:

@@ -39,7 +39,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="gradbench %(version)s")
 def gradbench() -> None:
-    """Which MCMC sampler should I use, and what does one effective sample cost?
+    r"""Which MCMC sampler should I use, and what does one effective sample cost?
 
     \b
     Exit codes: 0 done; 1 a cell failed, or its ESS is contradicted by its errors;

@@ -15,15 +15,28 @@ from gradbench.cli import INTERRUPTED
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--dry-run", is_flag=True, help="Print the cells; run nothing.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder.")
-@click.option("--results", "root", type=click.Path(path_type=Path), default="results",
-              show_default=True, help="The run is kept here, in NAME/TIME/.")
+@click.option(
+    "--results",
+    "root",
+    type=click.Path(path_type=Path),
+    default="results",
+    show_default=True,
+    help="The run is kept here, in NAME/TIME/.",
+)
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
-    source: str | None, overrides: Sequence[str], dry_run: bool, resume: Path | None, root: Path,
-    csv: str | None, json: str | None, save_draws: bool, quiet: bool,
+    source: str | None,
+    overrides: Sequence[str],
+    dry_run: bool,
+    resume: Path | None,
+    root: Path,
+    csv: str | None,
+    json: str | None,
+    save_draws: bool,
+    quiet: bool,
 ) -> int:
     """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
     if (source is None) == (resume is None):
@@ -31,17 +44,17 @@ def command(
     if resume is not None and (overrides or dry_run):
         raise click.UsageError("--resume takes the config of the run it finishes")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if source is not None:
-        path, benchmark = config.find(source), config.load(source, overrides)
+    if resume is not None:
+        benchmark = store.read(resume).benchmark
+        with show.Display(len(grid.cells(benchmark)), is_quiet=quiet) as display:
+            outcome = execute.resume(resume, display, save_draws=save_draws)
+    else:
+        path, benchmark = config.find(str(source)), config.load(str(source), overrides)
         cells = grid.cells(benchmark)
         if dry_run:
             return show.plan(cells)
         with show.Display(len(cells), is_quiet=quiet) as display:
             outcome = execute.start(benchmark, path.parent, root, display, save_draws=save_draws)
-    else:
-        benchmark = store.read(resume).benchmark
-        with show.Display(len(grid.cells(benchmark)), is_quiet=quiet) as display:
-            outcome = execute.resume(resume, display, save_draws=save_draws)
     show.outcome(outcome, benchmark, to_stderr="-" in (csv, json))
     for target, text in ((csv, export.to_csv), (json, export.to_json)):
         if target == "-":

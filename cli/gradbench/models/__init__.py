@@ -2,8 +2,8 @@
 
 import ast
 import importlib.util
-import inspect
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -33,7 +33,10 @@ class Signature:
 def names() -> list[str]:
     """Return the names of the zoo's models, sorted: what ``use:`` accepts beside a path."""
     return sorted(
-        path.stem for folder in __path__ for path in Path(folder).glob("*.py") if path.stem[0] != "_"
+        path.stem
+        for folder in __path__
+        for path in Path(folder).glob("*.py")
+        if path.stem[0] != "_"
     )
 
 
@@ -117,8 +120,8 @@ def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference 
 
 
 def _line_in(path: Path, error: BaseException) -> str:
-    lines = [frame.lineno for frame in inspect.getinnerframes(error.__traceback__)
-             if error.__traceback__ and Path(frame.filename) == path]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
     return f"{path}:{lines[-1]}" if lines else str(path)
 
 

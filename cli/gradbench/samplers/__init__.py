@@ -23,4 +23,4 @@ def load(name: str) -> Sampler:
         raise SamplerError(
             f"no sampler {name!r}{did_you_mean(name, names())}; there are: {', '.join(names())}"
         )
-    return cast(Sampler, importlib.import_module(f"{__name__}.{name}"))
+    return cast("Sampler", importlib.import_module(f"{__name__}.{name}"))

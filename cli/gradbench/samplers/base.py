@@ -1,6 +1,6 @@
 """What a sampler is: one module in this folder that satisfies ``Sampler``."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,16 +64,13 @@ class Sampler(Protocol):
     USES_GRADIENT: bool
     """Whether it evaluates gradients."""
 
-    IS_ENSEMBLE: bool
-    """Whether its chains are walkers of one ensemble, and so not independent."""
-
     Options: type[Options]
     """Validated options; the fields are the YAML keys."""
 
-    def unsuited(self, target: Target, options: Options) -> str | None:
+    def unsuited(self, target: Target, options: Any) -> str | None:
         """Return why it can't run on this target, and what to do about it, or None."""
         ...
 
-    def build(self, target: Target, options: Options) -> Built:
+    def build(self, target: Target, options: Any) -> Built:
         """Compile everything that must be compiled before the first draw; timed as compile."""
         ...

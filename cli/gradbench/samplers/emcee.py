@@ -10,7 +10,6 @@ from gradbench.timing import Stopwatch
 
 SUMMARY = "emcee: affine-invariant ensemble, stretch move"
 USES_GRADIENT = False
-IS_ENSEMBLE = True
 
 
 class Options(base.Options):
@@ -78,7 +77,7 @@ class Ensemble:
             moves=emcee.moves.StretchMove(a=self._options.a),
             vectorize=True,
         )
-        state = emcee.State(start, random_state=np.random.RandomState(seed).get_state())  # noqa: NPY002 - emcee takes no Generator
+        state = emcee.State(start, random_state=np.random.RandomState(seed).get_state())
         if tune:
             stopwatch.start("warmup")
             state = sampler.run_mcmc(state, tune, store=False)

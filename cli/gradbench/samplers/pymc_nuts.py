@@ -13,7 +13,6 @@ from gradbench.timing import Stopwatch
 
 SUMMARY = "PyMC: NUTS, diagonal mass matrix"
 USES_GRADIENT = True
-IS_ENSEMBLE = False
 
 STATS = {
     "diverging": "diverging",
