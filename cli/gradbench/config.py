@@ -293,7 +293,7 @@ def _look_at_model(
                 known = ", ".join(signature.parameters) or "none"
                 hint = did_you_mean(name, list(signature.parameters))
                 yield document.error(
-                    (*at, section, name), f"the model has no such parameter{hint}; it has: {known}"
+                    (*at, section, name), f"the model has no such parameter{hint} (it has: {known})"
                 )
 
 
@@ -370,7 +370,7 @@ def _words(found: dict[str, Any], known: Sequence[str]) -> str:
     value = found["input"]
     if found["type"] == "extra_forbidden":
         hint = did_you_mean(str(found["loc"][-1]), list(known))
-        return f"unknown key{hint}; known: {', '.join(known)}"
+        return f"unknown key{hint} (known: {', '.join(known)})"
     if found["type"] == "literal_error":
         allowed = found["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"must be one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}"

@@ -122,7 +122,7 @@ def _blocks(values: FloatArray, means: FloatArray) -> Iterator[tuple[FloatArray,
 def _compute_block(
     x: FloatArray, groups: IntArray, reference_mean: FloatArray, *, is_ensemble: bool
 ) -> dict[str, npt.NDArray[Any]]:
-    finite: npt.NDArray[np.bool_] = np.isfinite(x).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(x).all(axis=(1, 2)))
     x = np.where(finite[:, None, None], x, 0.0)
     still = np.ptp(x, axis=2) == 0
     frozen = finite & (still.all(axis=1) if is_ensemble else still.any(axis=1))
@@ -184,8 +184,10 @@ def ess_of_chains(x: FloatArray) -> FloatArray:
     before = np.where(cut > 0, _pick(sums, np.maximum(cut - 1, 0)), 0)
     even, pair = _pick(rho, 2 * cut), _pick(pairs, cut)
     tau = -1 + 2 * before + np.where((even > 0) | (pair >= 0), even, 0)
-    ess = n_chains * n_draws / np.maximum(tau, 1 / np.log10(n_chains * n_draws))
-    return np.where(np.ptp(x, axis=(1, 2)) == 0, float(n_chains * n_draws), ess)
+    floor = 1 / np.log10(n_chains * n_draws)
+    ess: FloatArray = n_chains * n_draws / np.maximum(tau, floor)
+    ess[np.ptp(x, axis=(1, 2)) == 0] = n_chains * n_draws  # as ArviZ has it for a constant
+    return ess
 
 
 def _rank_rhat(halves: FloatArray, ranked: FloatArray) -> FloatArray:
@@ -228,7 +230,7 @@ def _of_ensemble(x: FloatArray, groups: IntArray) -> dict[str, FloatArray]:
         if np.all(groups == groups[0]):
             return ess_of_ensemble(series)
         parts = [ess_of_ensemble(series[:, groups == group]) for group in np.unique(groups)]
-        return np.sum(parts, axis=0)
+        return np.asarray(np.sum(parts, axis=0))
 
     scores, ordered = _normal_scores(x)
     is_even = x.shape[2] % 2 == 0
@@ -268,7 +270,8 @@ def ess_of_ensemble(x: FloatArray) -> FloatArray:
     kept = np.where(np.arange(n_pairs) < cut[:, None], np.minimum.accumulate(pairs, axis=1), 0)
     tau = 2 * kept @ weights - 1
     total = n_walkers * n_steps
-    return total / np.maximum(tau, 1 / np.log10(total))
+    ess: FloatArray = total / np.maximum(tau, 1 / np.log10(total))
+    return ess
 
 
 def _ess_autocorr_time(x: FloatArray) -> FloatArray:
@@ -279,7 +282,8 @@ def _ess_autocorr_time(x: FloatArray) -> FloatArray:
     taus = 2 * np.cumsum(rho, axis=1) - 1
     is_wide_enough = np.arange(n_steps) >= WINDOW * taus
     window = np.where(is_wide_enough.any(axis=1), is_wide_enough.argmax(axis=1), n_steps - 1)
-    return n_walkers * n_steps / _pick(taus, window)
+    ess: FloatArray = n_walkers * n_steps / _pick(taus, window)
+    return ess
 
 
 # -- across replicates -----------------------------------------------------------------------

@@ -52,8 +52,8 @@ def find(use: str, folder: Path) -> Path:
             if use.isidentifier() and not use.startswith("_") and path.is_file():
                 return path.resolve()
         raise ModelError(
-            f"no model {use!r}{did_you_mean(use, names())}; there are: {', '.join(names())}"
-            " (a file of your own is written with its path, as ./my_model.py)"
+            f"no model {use!r}{did_you_mean(use, names())} (there are: {', '.join(names())};"
+            " a file of your own is written with its path, as ./my_model.py)"
         )
     path = (folder / Path(use).expanduser()).resolve()
     if path.suffix != ".py":

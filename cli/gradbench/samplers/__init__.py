@@ -21,6 +21,6 @@ def load(name: str) -> Sampler:
     """
     if name not in names():
         raise SamplerError(
-            f"no sampler {name!r}{did_you_mean(name, names())}; there are: {', '.join(names())}"
+            f"no sampler {name!r}{did_you_mean(name, names())} (there are: {', '.join(names())})"
         )
     return cast("Sampler", importlib.import_module(f"{__name__}.{name}"))
