@@ -156,7 +156,7 @@ def find(source: str) -> Path:
         return shipped[name]
     raise ConfigError(
         f"{source}: no such file, and no shipped config of this name"
-        f"{did_you_mean(name, known)}; shipped: {', '.join(known)}"
+        f"{did_you_mean(name, known)} (shipped: {', '.join(known)})"
     )
 
 

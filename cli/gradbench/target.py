@@ -311,9 +311,10 @@ class Target:
         return flat, joined
 
     def _compile(self, flat: Any, outputs: list[Any]) -> Callable[[FloatArray], Any]:
-        import pytensor
+        # PyMC's own compile: a scale that underflows to 0 then gives -inf, not an exception.
+        from pymc.pytensorf import compile as pymc_compile
 
-        function = pytensor.function([flat], outputs, mode=self.mode, on_unused_input="ignore")
+        function = pymc_compile([flat], outputs, mode=self.mode, on_unused_input="ignore")
         function.trust_input = True
         point = self._flat_point
         function(point if flat.ndim == 1 else np.stack([point, point]))

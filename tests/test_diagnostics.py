@@ -1,0 +1,226 @@
+"""Effective sample sizes against ArviZ, against emcee, and against the truth."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.signal import lfilter
+
+from gradbench import compat, diagnostics
+from gradbench.diagnostics import Diagnostics, compute
+
+RNG = np.random.default_rng
+Array = npt.NDArray[Any]
+
+
+def autoregressive(shape: tuple[int, ...], phi: float, seed: int = 0) -> Array:
+    """Return stationary AR(1) series along axis 1: τ = (1 + φ) / (1 - φ), variance 1."""
+    noise = RNG(seed).standard_normal((shape[0], shape[1] + 500, *shape[2:]))
+    series: Array = lfilter([np.sqrt(1 - phi**2)], [1, -phi], noise, axis=1)[:, 500:]
+    return series
+
+
+def scalar(value: Any) -> float:
+    """Return the one number in what ArviZ returns: a float, or an array of one."""
+    return float(np.asarray(value).item())
+
+
+def awkward_chains(n_chains: int, n_draws: int, phi: float) -> Array:
+    """Return draws with ties, with a heavy tail, and with a chain that is somewhere else."""
+    x = autoregressive((n_chains, n_draws, 5), phi)
+    x[..., 1] = np.round(x[..., 1], 1)
+    x[..., 2] = np.exp(2 * x[..., 2])
+    x[0, :, 3] += 0.5
+    x[..., 4] = np.repeat(x[:, ::3, 4], 3, axis=1)[:, :n_draws]  # rejections repeat a draw
+    return x
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.9, -0.7])
+@pytest.mark.parametrize(("n_chains", "n_draws"), [(4, 1000), (2, 501), (3, 100), (1, 400), (4, 7)])
+def test_chains_have_arviz_numbers(n_chains: int, n_draws: int, phi: float) -> None:
+    """Bulk, tail and mean ESS, R-hat and MCSE are ArviZ's to 1e-8, for every kind of series."""
+    az = compat.arviz()
+    x = awkward_chains(n_chains, n_draws, phi)
+    found = compute(x, np.arange(n_chains))
+    for i in range(x.shape[2]):
+        series = x[..., i]
+        expected = {
+            "ess_bulk": az.ess(series, method="bulk"),
+            "ess_tail": az.ess(series, method="tail", prob=(0.05, 0.95)),
+            "ess_mean": az.ess(series, method="mean"),
+            "mcse_mean": az.mcse(series, method="mean"),
+            "ess_square": az.ess((series - series.mean()) ** 2, method="mean"),
+        }
+        if n_chains > 1:
+            expected["rhat"] = az.rhat(series)
+        for name, value in expected.items():
+            assert getattr(found, name)[i] == pytest.approx(float(value), rel=1e-8), name
+
+
+def test_independent_draws_count_fully() -> None:
+    """Walkers that draw independently have W·T effective draws, within a few percent."""
+    found = compute(RNG(1).standard_normal((50, 400, 20)), np.zeros(50, int))
+    for ess in (found.ess_mean, found.ess_square, found.ess_bulk, found.ess_tail):
+        assert ess.mean() == pytest.approx(50 * 400, rel=0.05)
+
+
+@pytest.mark.parametrize("phi", [0.8, 0.95])
+def test_autoregressive_walkers_count_by_their_tau(phi: float) -> None:
+    """AR(1) walkers have W·T/τ; the square of an AR(1) has the τ of φ²."""
+    found = compute(autoregressive((40, 2000, 20), phi), np.zeros(40, int))
+    tau, tau_square = (1 + phi) / (1 - phi), (1 + phi**2) / (1 - phi**2)
+    assert found.ess_mean.mean() == pytest.approx(40 * 2000 / tau, rel=0.1)
+    assert found.ess_bulk.mean() == pytest.approx(40 * 2000 / tau, rel=0.1)
+    assert found.ess_square.mean() == pytest.approx(40 * 2000 / tau_square, rel=0.1)
+    assert found.tau.mean() == pytest.approx(tau, rel=0.1)
+
+
+def test_short_ensembles_are_judged_by_the_spread_of_their_walkers() -> None:
+    """Over three τ the estimate keeps near the truth, where emcee's claims twice too much."""
+    phi = 1 - 2 / 301  # τ = 300
+    found = compute(autoregressive((100, 900, 20), phi), np.zeros(100, int))
+    tau = (1 + phi) / (1 - phi) - 2 * phi * (1 - phi**900) / (900 * (1 - phi) ** 2)  # of 900 steps
+    truth = 100 * 900 / tau
+    assert found.ess_mean.mean() == pytest.approx(truth, rel=0.1)
+    assert found.ess_autocorr_time.mean() > 1.5 * truth
+
+
+def test_emcee_claim_is_emcees() -> None:
+    """The column of emcee's autocorrelation time is what emcee itself computes."""
+    import emcee
+
+    x = autoregressive((30, 501, 3), 0.9)
+    tau = emcee.autocorr.integrated_time(np.moveaxis(x, 0, 1), quiet=True)
+    found = compute(x, np.zeros(30, int))
+    assert found.ess_autocorr_time == pytest.approx(30 * 501 / tau, rel=1e-8)
+
+
+@pytest.mark.parametrize("n_draws", [500, 501])
+def test_walkers_as_chains_is_arviz_claim(n_draws: int) -> None:
+    """The column of ArviZ's claim is its bulk ESS with walkers for chains, odd lengths too."""
+    x = autoregressive((10, n_draws, 2), 0.9)
+    found = compute(x, np.zeros(10, int))
+    claims = [float(compat.arviz().ess(x[..., i], method="bulk")) for i in range(2)]
+    assert found.ess_bulk_as_chains == pytest.approx(claims, rel=1e-8)
+
+
+def test_ensembles_of_one_run_add_up() -> None:
+    """Two ensembles in one run are independent: their ESS is the sum of each one's."""
+    x = autoregressive((20, 500, 3), 0.9)
+    both = compute(x, np.repeat([0, 1], 10))
+    one, other = (compute(x[half], np.zeros(10, int)) for half in (slice(10), slice(10, 20)))
+    assert both.ess_mean == pytest.approx(one.ess_mean + other.ess_mean)
+
+
+def test_frozen_chains_are_worth_nothing() -> None:
+    """A chain that never moved has ESS 0 and says so; ArviZ would give it every draw."""
+    x = RNG(2).standard_normal((4, 100, 2))
+    x[1, :, 0] = 3.0
+    found = compute(x, np.arange(4))
+    assert found.is_frozen.tolist() == [True, False]
+    assert found.ess_bulk[0] == found.ess_mean[0] == 0
+    assert found.ess_bulk[1] > 100
+
+
+def test_nan_is_not_a_number() -> None:
+    """A parameter with NaN or infinity among its draws has no diagnostics; others keep theirs."""
+    x = RNG(3).standard_normal((2, 100, 3))
+    x[0, 5, 0], x[1, 7, 1] = np.nan, np.inf
+    found = compute(x, np.arange(2))
+    assert found.is_finite.tolist() == [False, False, True]
+    assert np.isnan(found.ess_bulk[:2]).all()
+    assert found.ess_bulk[2] > 100
+
+
+def test_survives_json() -> None:
+    """Diagnostics survive JSON, NaN as null."""
+    import json
+
+    found = compute(RNG(4).standard_normal((3, 50, 2)), np.zeros(3, int))
+    again = Diagnostics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    for name in Diagnostics.__slots__:
+        assert np.array_equal(getattr(again, name), getattr(found, name), equal_nan=True)
+
+
+def test_rhat_across_is_nested_rhat() -> None:
+    """R-hat across replicates is nested R-hat with replicates as superchains."""
+    x = autoregressive((12, 200, 1), 0.5)
+    x[:4] += 1.0
+    runs = x[..., 0].reshape(3, 4, 200)
+    found = diagnostics.rhat_across(
+        runs.mean(axis=(1, 2))[:, None], runs.var(axis=(1, 2))[:, None]
+    )
+    # Margossian et al. (2022), equation 5, with all draws of a superchain as its within variance.
+    between = runs.mean(axis=(1, 2)).var(ddof=1)
+    assert found == pytest.approx(np.sqrt(1 + between / runs.var(axis=(1, 2)).mean()))
+    if hasattr(compat.arviz(), "rhat_nested"):
+        nested = compat.arviz().rhat_nested(
+            x[..., 0], superchain_ids=np.repeat([0, 1, 2], 4), method="identity"
+        )
+        assert found[0] == pytest.approx(float(nested), rel=0.01)
+
+
+def simulated_errors(n_replicates: int, true_ess: float, bias: float = 0.0) -> Array:
+    return bias + RNG(5).standard_normal((n_replicates, 40)) / np.sqrt(true_ess)
+
+
+def test_honest_claims_are_calibrated_and_false_ones_refuted() -> None:
+    """Claims equal to the truth pass; claims of four times the truth are overstated."""
+    errors = simulated_errors(6, 350)
+    honest = diagnostics.calibration(np.full((6, 40), 350.0), errors, n_independent=40)
+    assert honest.low < 1 < honest.high
+    assert not honest.is_overstated
+    false = diagnostics.calibration(np.full((6, 40), 1430.0), errors, n_independent=40)
+    assert false.is_overstated
+    assert false.ratio == pytest.approx(4 * honest.ratio, rel=0.03)
+
+
+def test_error_based_interval_covers_the_truth() -> None:
+    """The error-based ESS of each of 40 parameters covers the truth about 38 times."""
+    _, low, high = diagnostics.error_based_ess(simulated_errors(20, 350))
+    assert 35 <= np.sum((low < 350) & (high > 350)) <= 40
+
+
+def test_reference_error_is_not_the_samplers() -> None:
+    """Where the reference itself is uncertain, its variance is taken from the errors."""
+    se = np.full(40, 0.1)
+    errors = simulated_errors(50, 400) + RNG(6).standard_normal((50, 40)) * se
+    naive = diagnostics.calibration(np.full((50, 40), 400.0), errors, n_independent=40)
+    fair = diagnostics.calibration(
+        np.full((50, 40), 400.0), errors, n_independent=40, reference_se=se
+    )
+    assert naive.ratio > 4
+    assert fair.ratio == pytest.approx(1, abs=0.5)
+
+
+def test_bias_is_found_only_where_it_is() -> None:
+    """A shift of 0.3 sd is found over five replicates; chance alone is not called bias."""
+    ess = np.full((5, 40), 400.0)
+    errors = simulated_errors(5, 400)
+    assert not diagnostics.is_biased(errors, ess).any()
+    errors[:, 7] += 0.3
+    assert np.flatnonzero(diagnostics.is_biased(errors, ess)).tolist() == [7]
+
+
+def test_rhat_by_chance_is_rarely_passed_by_converged_chains() -> None:
+    """The largest R-hat of 50 converged parameters passes 1.01 often, what chance allows rarely."""
+    n_over = n_over_plain = 0
+    for seed in range(40):
+        found = compute(autoregressive((2, 500, 50), 0.3, seed), np.arange(2))
+        ess = np.fmin(found.ess_bulk, found.ess_square)
+        n_over += bool((found.rhat > diagnostics.rhat_by_chance(ess, 2)).any())
+        n_over_plain += bool((found.rhat > 1.01).any())
+    assert n_over_plain > 10
+    assert n_over <= 2
+
+
+def test_intervals_of_costs() -> None:
+    """Geometric means and ratios have t intervals on logs, and none from a single value."""
+    estimate, low, high = diagnostics.geometric_mean_interval(np.array([1.0, 2.0, 4.0]))
+    assert estimate == pytest.approx(2)
+    assert low * high == pytest.approx(4)
+    assert np.isnan(diagnostics.geometric_mean_interval(np.array([3.0]))[1:]).all()
+    ratio, low, high = diagnostics.ratio_interval(np.array([2.0, 2.2, 1.8]), np.array([1.0, 1.1]))
+    assert low < 1.9 < high
+    assert ratio == pytest.approx(1.9, rel=0.02)
