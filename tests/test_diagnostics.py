@@ -55,7 +55,7 @@ def test_chains_have_arviz_numbers(n_chains: int, n_draws: int, phi: float) -> N
         if n_chains > 1:
             expected["rhat"] = az.rhat(series)
         for name, value in expected.items():
-            assert getattr(found, name)[i] == pytest.approx(float(value), rel=1e-8), name
+            assert getattr(found, name)[i] == pytest.approx(scalar(value), rel=1e-8), name
 
 
 def test_independent_draws_count_fully() -> None:
