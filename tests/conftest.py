@@ -29,7 +29,9 @@ def config(tmp_path: Path) -> Write:
             **keys,
         }
         path = tmp_path / name
-        path.write_text(yaml.safe_dump({k: v for k, v in whole.items() if v is not None}, sort_keys=False))
+        path.write_text(
+            yaml.safe_dump({k: v for k, v in whole.items() if v is not None}, sort_keys=False)
+        )
         return path
 
     return write
@@ -41,8 +43,10 @@ def model_file(tmp_path: Path) -> Write:
 
     def write(body: str, name: str = "my_model.py") -> Path:
         path = tmp_path / name
-        path.write_text("import os, time\nimport numpy as np\nimport pymc as pm\n"
-                        "import pytensor.tensor as pt\n" + textwrap.dedent(body))
+        path.write_text(
+            "import os, time\nimport numpy as np\nimport pymc as pm\n"
+            "import pytensor.tensor as pt\n" + textwrap.dedent(body)
+        )
         return path
 
     return write

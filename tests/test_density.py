@@ -58,7 +58,9 @@ def test_passes_what_agrees_up_to_a_constant(target: Target) -> None:
 
 def test_refuses_a_missing_jacobian(target: Target) -> None:
     """A density without the log-transform's Jacobian is refused, with points and values."""
-    check = judge(target, bare={"value": lambda points: -points[:, target.variables.index("scale_log__")]})
+    check = judge(
+        target, bare={"value": lambda points: -points[:, target.variables.index("scale_log__")]}
+    )
     assert set(check.refused) == {"bare"}
     assert "differs from the model's by more than a constant: at x = (" in check.refused["bare"]
 

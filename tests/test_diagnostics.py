@@ -148,9 +148,7 @@ def test_rhat_across_is_nested_rhat() -> None:
     x = autoregressive((12, 200, 1), 0.5)
     x[:4] += 1.0
     runs = x[..., 0].reshape(3, 4, 200)
-    found = diagnostics.rhat_across(
-        runs.mean(axis=(1, 2))[:, None], runs.var(axis=(1, 2))[:, None]
-    )
+    found = diagnostics.rhat_across(runs.mean(axis=(1, 2))[:, None], runs.var(axis=(1, 2))[:, None])
     # Margossian et al. (2022), equation 5, with all draws of a superchain as its within variance.
     between = runs.mean(axis=(1, 2)).var(ddof=1)
     assert found == pytest.approx(np.sqrt(1 + between / runs.var(axis=(1, 2)).mean()))

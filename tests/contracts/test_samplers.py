@@ -62,7 +62,9 @@ def errors(draws: Draws, target: Target, mean: FloatArray, variance: FloatArray)
     """Return errors of means and variances in their Monte Carlo standard errors."""
     found = diagnostics.compute(target.constrain(draws.values), draws.groups, reference_mean=mean)
     of_mean = (found.mean - mean) / np.sqrt(variance / found.ess_mean)
-    return np.concatenate([of_mean, (found.second_moment / variance - 1) * np.sqrt(found.ess_square / 4)])
+    return np.concatenate(
+        [of_mean, (found.second_moment / variance - 1) * np.sqrt(found.ess_square / 4)]
+    )
 
 
 @pytest.mark.parametrize("name", samplers.names())
@@ -181,9 +183,15 @@ def test_nuts_draws_are_pm_samples(constrained: bool) -> None:
     ours = target.named(built.sample(start, seed=11, stopwatch=Stopwatch()).values)["x"]
     with model:
         trace = pm.sample(
-            80, tune=100, chains=2, cores=1, init="adapt_diag", random_seed=11,
+            80,
+            tune=100,
+            chains=2,
+            cores=1,
+            init="adapt_diag",
+            random_seed=11,
             initvals=[{"x": value} for value in target.named(start)["x"]],
-            progressbar=False, compute_convergence_checks=False,
+            progressbar=False,
+            compute_convergence_checks=False,
         )
     theirs = trace.posterior["x"].to_numpy()
     assert ours == pytest.approx(theirs, rel=1e-9)

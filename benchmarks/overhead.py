@@ -1,0 +1,138 @@
+"""What gradbench itself costs, as ratios within one run: ``make benchmarks``.
+
+1. One replicate of configs/gaussian50.yaml against a bare script that calls the same libraries with
+   the same settings and ``az.summary``.
+2. What a run spends on neither import, compile nor sampling, over its sampling time.
+3. ``gradbench --help`` and ``--version`` against ``python -c pass``.
+4. The batched log-density against a loop over the single one, and against NumPy by hand.
+5. The diagnostics against ``az.summary`` on the same draws.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from gradbench import compat, diagnostics, machine, models, store
+from gradbench.report import summaries
+from gradbench.target import Target
+
+GRADBENCH = str(Path(sys.executable).with_name("gradbench"))
+
+BARE = """
+import warnings
+warnings.simplefilter("ignore")
+import arviz as az, emcee, numpy as np, pymc as pm
+
+with pm.Model() as model:
+    pm.Normal("x", shape=50)
+    trace = pm.sample(1000, tune=1000, chains=2, cores=1, nuts_sampler="pymc", progressbar=False,
+                      compute_convergence_checks=False, random_seed=1)
+az.summary(trace)
+rng = np.random.default_rng(1)
+logp = lambda x: -0.5 * np.sum(x**2, axis=1)
+sampler = emcee.EnsembleSampler(124, 50, logp, vectorize=True)
+state = sampler.run_mcmc(rng.standard_normal((124, 50)), 1000)
+sampler.reset()
+sampler.run_mcmc(state, 3000)
+chain = np.ascontiguousarray(np.swapaxes(sampler.get_chain(), 0, 1))
+group = {"x": chain}
+az.summary(az.from_dict(group) if az.__version__ < "1" else az.from_dict({"posterior": group}))
+"""
+
+
+def main() -> None:
+    """Print the ratios."""
+    about = machine.describe()
+    print(f"{about['processor']}, {about['cores']} cores, Python {about['python']},", end=" ")
+    print(", ".join(f"{name} {version}" for name, version in about["versions"].items()))
+    environment = machine.environment(1)
+
+    def run(*command: str) -> float:
+        return seconds(
+            lambda: subprocess.run(command, env=environment, check=True, capture_output=True)
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        once = (GRADBENCH, "run", "gaussian50", "--set", "replicates=1", "--results", folder)
+        run(*once)
+        run(sys.executable, "-c", BARE)  # both with a warm compile cache
+        ours, bare = run(*once), run(sys.executable, "-c", BARE)
+        show("run of one replicate / bare script with az.summary", ours / bare, "at most 0.8")
+        last = max(Path(folder).glob("gaussian50/*"))
+        overhead(store.read(last), ours)
+
+    start = median(run(sys.executable, "-c", "pass") for _ in range(9))
+    for flag in ("--help", "--version"):
+        took = median(run(GRADBENCH, flag) for _ in range(9))
+        show(f"gradbench {flag} / python -c pass", took / start, "at most 5")
+
+    compat.pymc()
+    batched_density()
+    foreign_summary()
+
+
+def overhead(run: store.Stored, wall_s: float) -> None:
+    """Print what of a run's wall time is neither import, compile nor sampling."""
+    found = summaries(run.results, run.checks)
+    sampling_s = sum((s.warmup_s or 0) + (s.sampling_s or 0) for s in found)
+    compile_s = sum(s.compile_s or 0 for s in found)
+    imports_s = len(found) * seconds(
+        lambda: subprocess.run(
+            [sys.executable, "-c", "import gradbench.compat as c; c.pymc()"], check=True
+        )
+    )
+    rest_s = wall_s - imports_s - compile_s - sampling_s
+    show("neither import, compile nor sampling / sampling", rest_s / sampling_s, "at most 0.05")
+
+
+def batched_density() -> None:
+    """Print the batched log-density against a loop, and against NumPy."""
+    target = Target(*models.load(models.find("gaussian", Path()), {"dim": 50}))
+    points = np.random.default_rng(0).standard_normal((62, 50))
+    constant = -25 * np.log(2 * np.pi)
+
+    def by_hand() -> object:
+        return constant - 0.5 * np.einsum("ij,ij->i", points, points)
+
+    batch = each(lambda: target.logdensity_batch(points))
+    loop = each(lambda: [target.logdensity(x) for x in points])
+    show("62 points at once / in a loop, 50 dimensions", batch / loop)
+    show("62 points at once / NumPy by hand", batch / each(by_hand))
+
+
+def foreign_summary() -> None:
+    """Print the diagnostics of 124 walkers, 3000 steps, 50 parameters against az.summary."""
+    az = compat.arviz()
+    walkers = np.random.default_rng(0).standard_normal((124, 3000, 50)).cumsum(axis=1)
+    group = {"x": walkers}
+    data = az.from_dict(group) if az.__version__ < "1" else az.from_dict({"posterior": group})
+    ours = min(seconds(lambda: diagnostics.compute(walkers, np.zeros(124, int))) for _ in range(3))
+    theirs = min(seconds(lambda: az.summary(data)) for _ in range(2))
+    show("az.summary / all diagnostics, 124 x 3000 x 50", theirs / ours, "at least 5")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall seconds of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def each(work: Callable[[], object], n: int = 300) -> float:
+    """Return the median seconds of a short call, over several batches of n."""
+    return median(seconds(lambda: [work() for _ in range(n)]) / n for _ in range(7))
+
+
+def show(what: str, ratio: float, aim: str = "") -> None:
+    """Print one ratio beside its aim."""
+    print(f"{ratio:8.3g}  {what}" + (f"  ({aim})" if aim else ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Results to rows to text, compared exactly: made-up measurements, known answers."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from gradbench import export, report, show, trust
+from gradbench.config import Gates
+from gradbench.density import DensityCheck
+from gradbench.diagnostics import Diagnostics
+from gradbench.draws import Evaluations
+from gradbench.errors import StoreError
+from gradbench.grid import Cell
+from gradbench.result import CellResult, Measured
+from gradbench.target import ReferenceMoments
+from gradbench.timing import Duration, Timing
+
+GATES = Gates()
+CHECK = DensityCheck("normal", ("nuts", "emcee"), 16, 2e-15, 3e-9)
+
+
+def diagnostics(**given: Any) -> Diagnostics:
+    """Return two parameters' diagnostics: ESS 1000, nothing wrong."""
+    ones = np.ones(2)
+    whole: dict[str, Any] = {
+        "mean": 0 * ones, "sd": ones, "second_moment": ones, "mcse_mean": 0.03 * ones,
+        "ess_bulk": 1000 * ones, "ess_tail": 900 * ones, "ess_mean": 1000 * ones,
+        "ess_square": np.array([500.0, 400.0]), "rhat": 1.001 * ones, "tau": np.nan * ones,
+        "ess_bulk_as_chains": np.nan * ones, "ess_autocorr_time": np.nan * ones,
+        "is_frozen": np.zeros(2, bool), "is_finite": np.ones(2, bool), "n_independent": 2.0,
+    }  # fmt: skip
+    return Diagnostics(**{**whole, **given})
+
+
+def measured(*, sampling_s: float = 3.0, **given: Any) -> Measured:
+    return Measured(
+        timing=Timing(Duration(2.0, 1.9), Duration(1.0, 1.0), Duration(sampling_s, 2.9)),
+        evaluations=Evaluations(n_grad_warmup=3000, n_grad_sampling=5000),
+        parameters=("x[0]", "x[1]"),
+        diagnostics=diagnostics(**given),
+        reference=ReferenceMoments(
+            mean=np.zeros(2), sd=np.ones(2), square_sd=np.full(2, 2**0.5),
+            mean_se=np.zeros(2), variance_se=np.zeros(2),
+        ),
+        reference_source="exact", n_chains=2, n_draws=1000, is_ensemble=False, n_divergences=0,
+        acceptance_rate=0.8, peak_memory_bytes=2**28, fingerprint="ab", backend="c",
+        thread_pools={"openblas": 1}, load=0.1,
+    )  # fmt: skip
+
+
+def result(sampler: str = "nuts", replicate: int = 0, **given: Any) -> CellResult:
+    cell = Cell(
+        model="normal", model_use="gaussian", params={"dim": 2}, sampler=sampler,
+        sampler_use="pymc_nuts", options={"draws": 1000}, init="uniform", threads=1,
+        replicate=replicate, seed=1, start_seed=2,
+    )  # fmt: skip
+    found = measured(**given)
+    return CellResult(cell, *trust.judge(found, GATES), measured=found)
+
+
+def test_costs_are_time_and_evaluations_over_ess() -> None:
+    """4 s for 1000 effective draws is 4 ms each; the worst parameter has 400, so 10 ms."""
+    (summary,) = report.summaries([result()], [CHECK])
+    assert summary.status == "ok"
+    assert summary.ms_per_ess == pytest.approx(4)
+    assert summary.sampling_ms_per_ess == pytest.approx(3)
+    assert summary.cpu_ms_per_ess == pytest.approx(3.9)
+    assert summary.worst_ms_per_ess == pytest.approx(10)
+    assert summary.worst_parameter == "x[1]"
+    assert summary.evaluations_per_ess == pytest.approx(8)
+    assert summary.z_max == 0
+    assert summary.density_value_error == 2e-15
+
+
+TROUBLE = {
+    "nonfinite": {"is_finite": np.array([True, False])},
+    "frozen": {"is_frozen": np.array([False, True])},
+    "not_converged": {"rhat": np.array([1.001, 1.2])},
+    "too_few_draws": {"ess_bulk": np.array([1000.0, 399.0])},
+}
+
+
+@pytest.mark.parametrize(("status", "given"), TROUBLE.items(), ids=TROUBLE)
+def test_what_cant_be_trusted_has_no_cost(status: str, given: Any) -> None:
+    """Each kind of trouble has its status, names its parameter, and a dash for a cost."""
+    (summary,) = report.summaries([result(**given)])
+    assert summary.status == status
+    assert "x[1]" in summary.reason
+    assert summary.ms_per_ess is summary.evaluations_per_ess is None
+    assert report.is_failure([summary]) == (status in {"nonfinite", "frozen"})
+    (row,) = report.rows([summary])
+    assert row.ms_per_ess is None
+
+
+def test_rhat_of_disagreeing_chains_is_not_excused_by_their_small_ess() -> None:
+    """Chains that disagree have few effective draws; that must not widen what R-hat may be."""
+    bad = result(rhat=np.array([1.0, 1.3]), ess_bulk=np.array([900.0, 5.0]))
+    assert bad.status == "not_converged"
+
+
+def test_claims_the_errors_refute_lose_their_cost() -> None:
+    """Errors four times what the ESS allows are overstated; a common shift is biased."""
+    rng = np.random.default_rng(0)
+    wild = [result("nuts", r, mean=0.15 * rng.standard_normal(2)) for r in range(12)]
+    found = report.summaries(wild)
+    assert {s.status for s in found} == {"overstated"}
+    assert "times what its errors allow" in found[0].reason
+    assert {s.ms_per_ess for s in found} == {None}
+    shifted = report.summaries([result("nuts", r, mean=np.array([0.0, 0.5])) for r in range(3)])
+    assert {s.status for s in shifted} == {"biased"}
+    assert "the mean of x[1] is off by +0.50 sd" in shifted[0].reason
+    assert report.is_failure(shifted)
+    spread = report.summaries(
+        [result("nuts", r, second_moment=np.array([1.0, 1.9])) for r in range(3)]
+    )
+    assert "the second moment of x[1] is off" in spread[0].reason
+
+
+def both() -> list[report.Summary]:
+    """Three replicates of a cheap sampler and of one four times as dear, one of them crashed."""
+    results = []
+    for replicate, factor in enumerate((1.0, 1.1, 0.9)):
+        results += [
+            result("dear", replicate, sampling_s=15 * factor),
+            result("cheap", replicate, sampling_s=3 * factor),
+        ]
+    results[4] = CellResult(results[4].cell, "crashed", "the worker died of SIGSEGV")
+    return report.summaries(results, [CHECK])
+
+
+def test_rows_are_sorted_by_cost_and_compared() -> None:
+    """The cheapest sampler stands first, and its lead has an interval."""
+    first, second = report.rows(both())
+    assert (first.sampler, second.sampler) == ("cheap", "dear")
+    assert (second.n_costed, second.n_replicates, second.status) == (2, 3, "crashed")
+    (contest,) = report.contests(both())
+    assert (contest.best, contest.other) == ("cheap", "dear")
+    assert contest.time.low < contest.time.estimate < contest.time.high
+    assert contest.time.estimate == pytest.approx(4.2, rel=0.05)
+    assert contest.evaluations.estimate == pytest.approx(1)
+
+
+def printed(found: list[report.Summary], width: int = 100) -> str:
+    text = io.StringIO()
+    show.results(found, to=Console(file=text, width=width, highlight=False))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip()
+
+
+TABLE = """\
+normal  3 replicates, started from uniform(-2, 2) on the unconstrained scale
+                    ms/ESS   worst  evals          warm-up +  compile
+sampler          [95 % CI]  ms/ESS   /ESS    ESS  sampling s        s  R-hat  div.  status
+───────────────────────────────────────────────────────────────────────────────────────────
+cheap    3.99 [3.31, 4.81]    9.98   8.00  1 000   1.00+3.00     2.00  1.001     0  ok
+dear     16.7 [9.47, 29.6]    41.8   8.00  1 000   1.00+15.8     2.00  1.001     0  crashed
+
+• cheap is 4.19 [3.38, 5.20] times cheaper than dear in time, 1.00 [1.00, 1.00] times in evaluations
+• ESS claimed / ESS from errors against known moments: cheap 0 [0, 0]; dear 0 [0, 0]
+• density check: 16 points, values agree to 2e-15, gradients to 3e-09
+• dear: crashed in 1 of 3: the worker died of SIGSEGV"""
+
+
+def test_the_table_to_the_byte() -> None:
+    """The table of made-up results, compared exactly."""
+    assert printed(both()) == TABLE
+
+
+def test_csv_is_exact_both_ways() -> None:
+    """A results.csv gives back the very summaries, so its table is the same."""
+    import pathlib
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "results.csv"
+        path.write_text(export.to_csv(both()))
+        assert export.from_csv(path) == both()
+        for damage, words in {
+            "": "no results in it",
+            "a,b\n1,2\n": r"results.csv:2: not a line of a results.csv",
+            export.to_csv(both()).replace("nuts", "x").replace(",3,", ",?,")[:900]: "results.csv",
+        }.items():
+            path.write_text(damage)
+            with pytest.raises(StoreError, match=words):
+                export.from_csv(path)
+
+
+def test_results_survive_json() -> None:
+    """A cell's result survives JSON; one from a newer version is refused."""
+    import json
+
+    whole = result(tau=np.array([3.0, np.nan]))
+    again = CellResult.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)))
+    assert export.to_csv(report.summaries([again])) == export.to_csv(report.summaries([whole]))
+    with pytest.raises(ValueError, match="newer than this gradbench"):
+        CellResult.from_json({**whole.to_json(), "schema_version": 99})
+
+
+def test_one_row_per_parameter() -> None:
+    """parameters.csv has errors and z-scores of the mean and of the second moment."""
+    rows = report.parameter_rows([result(mean=np.array([0.1, 0.0]))])
+    assert [row.parameter for row in rows] == ["x[0]", "x[1]"]
+    assert rows[0].error_sd == pytest.approx(0.1)
+    assert rows[0].z == pytest.approx(0.1 * 1000**0.5)
+
+
+def test_ensembles_shorter_than_ten_times_are_marked_and_costed() -> None:
+    """An ensemble of 2.5 autocorrelation times keeps its cost and says what it lacks."""
+    found = replace(measured(tau=np.array([100.0, 400.0])), is_ensemble=True)
+    status, reason = trust.judge(found, GATES)
+    assert status == "unreliable"
+    assert reason == "1000 steps are 2.5 autocorrelation times of x[1]; 10 are needed"
