@@ -53,7 +53,7 @@ def model_file(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> list[str]:
+def command() -> list[str]:
     """The installed ``gradbench`` entry point of the interpreter that runs the tests."""
     return [str(Path(sys.executable).with_name("gradbench"))]
 

@@ -67,7 +67,7 @@ def test_refuses_a_missing_jacobian(target: Target) -> None:
 
 def test_refuses_a_wrong_gradient(target: Target) -> None:
     """A gradient off in one coordinate by a thousandth is refused."""
-    check = judge(target, steep={"gradient": lambda points: np.array([1e-3, 0.0])})
+    check = judge(target, steep={"gradient": lambda _: np.array([1e-3, 0.0])})
     assert set(check.refused) == {"steep"}
     assert "its gradient is not that of the log-density" in check.refused["steep"]
 
@@ -81,7 +81,7 @@ def test_refuses_nan_where_the_model_is_finite(target: Target) -> None:
 @pytest.mark.parametrize("name", samplers.names())
 def test_every_sampler_uses_the_models_density(name: str, target: Target) -> None:
     """What each adapter really calls agrees with the target, gradient and all."""
-    required = {"walkers": 8} if name == "emcee" else {}
+    required: dict[str, Any] = {"walkers": 8} if name == "emcee" else {}
     sampler = samplers.load(name)
     built = sampler.build(target, sampler.Options(**required))
     at = density.points(target, 1)

@@ -160,7 +160,8 @@ def test_rhat_across_is_nested_rhat() -> None:
 
 
 def simulated_errors(n_replicates: int, true_ess: float, bias: float = 0.0) -> Array:
-    return bias + RNG(5).standard_normal((n_replicates, 40)) / np.sqrt(true_ess)
+    errors: Array = bias + RNG(5).standard_normal((n_replicates, 40)) / np.sqrt(true_ess)
+    return errors
 
 
 def test_honest_claims_are_calibrated_and_false_ones_refuted() -> None:

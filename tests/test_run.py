@@ -247,7 +247,8 @@ def test_a_density_that_changes_is_refused(
     model_file("""
         def model():
             with pm.Model() as m:
-                pm.Normal("y", pm.Normal("x", shape=2), observed=np.random.default_rng().normal(size=2))
+                x = pm.Normal("x", shape=2)
+                pm.Normal("y", x, observed=np.random.default_rng().normal(size=2))
             return m
         """)
     done = gradbench("run", config(models={"mine": {"use": "./my_model.py"}}, samplers=BOTH))

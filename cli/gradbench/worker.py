@@ -135,7 +135,7 @@ class Session:
             n_chains=n_chains,
             n_draws=n_draws,
             is_ensemble=len(np.unique(draws.groups)) < n_chains,
-            n_divergences=None if diverging is None else int(np.sum(diverging)),
+            n_divergences=None if diverging is None else int(np.count_nonzero(diverging)),
             acceptance_rate=draws.acceptance_rate,
             peak_memory_bytes=peak_memory_bytes,
             fingerprint=_fingerprint(draws),

@@ -144,7 +144,7 @@ def test_nuts_counts_are_exact() -> None:
 
     calls = {"value": 0}
 
-    class CountingNormal(Op):
+    class CountingNormal(Op):  # type: ignore[misc]
         """A standard normal's log-density; its gradient goes through another Op."""
 
         def make_node(self, x: Any) -> Any:
