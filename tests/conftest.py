@@ -26,6 +26,7 @@ def config(tmp_path: Path) -> Write:
             "models": {"normal": {"use": "gaussian", "params": {"dim": 2}}},
             "samplers": {"nuts": {"use": "pymc_nuts", "tune": 200, "draws": 300, "chains": 2}},
             "replicates": 1,
+            "seed": 1,
             **keys,
         }
         path = tmp_path / name
