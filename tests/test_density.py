@@ -51,6 +51,7 @@ def test_passes_what_agrees_up_to_a_constant(target: Target) -> None:
     """A constant makes no difference to a sampler, and none here."""
     check = judge(target, shifted={"value": lambda points: np.full(len(points), 17.0)})
     assert check.is_passed
+    assert check.value_error is not None
     assert check.value_error < density.VALUE_TOLERANCE
     assert check.gradient_error is not None
     assert check.gradient_error < 1e-9
@@ -76,6 +77,7 @@ def test_refuses_nan_where_the_model_is_finite(target: Target) -> None:
     """A value that is finite on one side only is a disagreement."""
     check = judge(target, holes={"value": lambda points: np.where(points[:, 0] > 0, np.nan, 0.0)})
     assert "holes" in check.refused
+    assert check.value_error is None
 
 
 @pytest.mark.parametrize("name", samplers.names())

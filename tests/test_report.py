@@ -160,7 +160,7 @@ dear     16.7 [9.47, 29.6]    41.8   8.00  1 000   1.00+15.8     2.00  1.001    
 
 • cheap is 4.19 [3.38, 5.20] times cheaper than dear in time, 1.00 [1.00, 1.00] times in evaluations
 • ESS claimed / ESS from errors against known moments: cheap 0 [0, 0]; dear 0 [0, 0]
-• density check: 16 points, values agree to 2e-15, gradients to 3e-09
+• density check: 16 points, largest relative difference of values 2e-15, of gradients 3e-09
 • dear: crashed in 1 of 3: the worker died of SIGSEGV"""
 
 
@@ -192,7 +192,7 @@ def test_results_survive_json() -> None:
     """A cell's result survives JSON; one from a newer version is refused."""
     import json
 
-    whole = result(tau=np.array([3.0, np.nan]))
+    whole = result(tau=np.array([3.0, np.nan]), sd=np.array([np.inf, 1.0]))
     again = CellResult.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)))
     assert export.to_csv(report.summaries([again])) == export.to_csv(report.summaries([whole]))
     with pytest.raises(ValueError, match="newer than this gradbench"):

@@ -26,7 +26,6 @@ from gradbench.target import Init
 
 MAX_CELLS = 100_000
 MAX_PROBLEMS = 10
-LABEL = r"^[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,63}$"
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]

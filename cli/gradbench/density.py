@@ -49,15 +49,16 @@ class DensityCheck:
         model: its label.
         samplers: those that were checked.
         n_points: points with a finite density, of those tried.
-        value_error: largest relative disagreement of values, up to one constant per sampler.
-        gradient_error: largest relative disagreement of gradients; None if none is used.
+        value_error: largest relative disagreement of values, up to one constant per sampler;
+            None where only one side is finite.
+        gradient_error: largest relative disagreement of gradients; None if none is used or finite.
         refused: why, by sampler; empty when all agree.
     """
 
     model: str
     samplers: tuple[str, ...]
     n_points: int
-    value_error: float
+    value_error: float | None
     gradient_error: float | None
     refused: Mapping[str, str] = field(default_factory=dict)
 
@@ -142,8 +143,8 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
         model=model,
         samplers=tuple(probes),
         n_points=int(usable.sum()),
-        value_error=max(value_errors),
-        gradient_error=max(gradient_errors) if gradient_errors else None,
+        value_error=_finite(max(value_errors)),
+        gradient_error=_finite(max(gradient_errors)) if gradient_errors else None,
         refused=refused,
     )
 
@@ -178,6 +179,10 @@ def _gradient_errors(seen: Probe, usable: FloatArray) -> FloatArray:
     errors = np.where(np.isfinite(slopes), errors, np.inf)
     worst: FloatArray = np.where(usable, errors.max(axis=1), 0)
     return worst
+
+
+def _finite(error: float) -> float | None:
+    return error if np.isfinite(error) else None
 
 
 def _other(worst: int) -> int:

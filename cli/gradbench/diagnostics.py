@@ -9,6 +9,7 @@ localization", Bayesian Analysis 16(2); Geyer (1992), Statistical Science 7(4); 
 (2020), arXiv:2009.01799; Margossian et al. (2022), arXiv:2110.13017.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +67,10 @@ class Diagnostics:
     n_independent: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists; NaN becomes None."""
+        """Return plain lists; what is not finite becomes None."""
         arrays = {name: getattr(self, name) for name in self.__slots__ if name != "n_independent"}
         plain: dict[str, Any] = {
-            name: [None if value != value else value for value in array.tolist()]  # noqa: PLR0124
+            name: [value if math.isfinite(value) else None for value in array.tolist()]
             for name, array in arrays.items()
         }
         return plain | {"n_independent": self.n_independent}
@@ -385,7 +386,8 @@ def n_independent(values: FloatArray) -> float:
     some = values[:, ::thin, picked].reshape(-1, len(picked))
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.atleast_2d(np.corrcoef(some, rowvar=False))
-    return float(len(picked) ** 2 / np.nansum(correlation**2)) if len(picked) > 1 else 1.0
+    total = float(np.nansum(correlation**2))
+    return len(picked) ** 2 / total if total > 0 else 1.0
 
 
 def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:

@@ -75,11 +75,12 @@ class Measured:
     load: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; NaN becomes None."""
+        """Return plain data; what is not finite becomes None."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        reference = self.reference
+        reference, rate = self.reference, self.acceptance_rate
         return plain | {
             "timing": asdict(self.timing),
+            "acceptance_rate": None if rate is None or np.isnan(rate) else rate,
             "evaluations": asdict(self.evaluations),
             "diagnostics": self.diagnostics.to_json(),
             "reference": reference
@@ -149,4 +150,4 @@ class CellResult:
 
 
 def _plain(array: FloatArray) -> list[float | None]:
-    return [None if np.isnan(value) else value for value in array.tolist()]
+    return [value if np.isfinite(value) else None for value in array.tolist()]

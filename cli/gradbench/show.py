@@ -235,13 +235,13 @@ def _sentence(contest: Contest) -> str:
 
 
 def _density(first: Summary) -> str:
-    if first.density_value_error is None:
+    if first.density_n_points is None:
         return "density check: not made"
-    slopes = first.density_gradient_error
+    values, slopes = first.density_value_error, first.density_gradient_error
     return (
-        f"density check: {first.density_n_points} points, values agree to"
-        f" {first.density_value_error:.0e}"
-        + ("" if slopes is None else f", gradients to {slopes:.0e}")
+        f"density check: {first.density_n_points} points, largest relative difference of values"
+        f" {'not finite' if values is None else f'{values:.0e}'}"
+        + ("" if slopes is None else f", of gradients {slopes:.0e}")
     )
 
 
