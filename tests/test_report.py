@@ -108,6 +108,8 @@ def test_claims_the_errors_refute_lose_their_cost() -> None:
     wild = [result("nuts", r, mean=0.15 * rng.standard_normal(2)) for r in range(12)]
     found = report.summaries(wild)
     assert {s.status for s in found} == {"overstated"}
+    assert found[0].calibration is not None
+    assert found[0].error_based_ess == pytest.approx(1000 / found[0].calibration)
     assert "times what its errors allow" in found[0].reason
     assert {s.ms_per_ess for s in found} == {None}
     shifted = report.summaries([result("nuts", r, mean=np.array([0.0, 0.5])) for r in range(3)])
@@ -205,6 +207,8 @@ def test_one_row_per_parameter() -> None:
     assert [row.parameter for row in rows] == ["x[0]", "x[1]"]
     assert rows[0].error_sd == pytest.approx(0.1)
     assert rows[0].z == pytest.approx(0.1 * 1000**0.5)
+    assert rows[0].error_based_ess == pytest.approx(100)
+    assert rows[1].error_based_ess is None
 
 
 def test_ensembles_shorter_than_ten_times_are_marked_and_costed() -> None:

@@ -58,6 +58,9 @@ class Summary:
     error_rms_sd: float | None = None
     square_error_rms_sd: float | None = None
     z_max: float | None = None
+    error_based_ess: float | None = None
+    error_based_ess_low: float | None = None
+    error_based_ess_high: float | None = None
     calibration: float | None = None
     calibration_low: float | None = None
     calibration_high: float | None = None
@@ -142,7 +145,10 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterRow:
-    """One cell and parameter: a line of ``parameters.csv``. Errors are in reference sds."""
+    """One cell and parameter: a line of ``parameters.csv``. Errors are in reference sds.
+
+    The error-based ESS is that of all replicates' errors together, for one replicate.
+    """
 
     model: str
     sampler: str
@@ -165,6 +171,9 @@ class ParameterRow:
     z: float | None
     square_error_sd: float | None
     square_z: float | None
+    error_based_ess: float | None
+    error_based_ess_low: float | None
+    error_based_ess_high: float | None
 
 
 def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()) -> list[Summary]:
@@ -174,16 +183,21 @@ def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
     contradict the claimed ESS, all its costed cells become biased or overstated.
     """
     checked = {check.model: check for check in checks}
-    groups: dict[tuple[str, str], list[CellResult]] = {}
-    for result in results:
-        groups.setdefault((result.cell.model, result.cell.sampler), []).append(result)
     done: dict[str, Summary] = {}
-    for group in groups.values():
+    for group in _by_sampler(results).values():
         across = _across(group)
         for result in group:
             summary = replace(_summary(result, checked.get(result.cell.model)), **across.columns)
             done[result.cell.id] = across.contradict(summary)
     return [done[result.cell.id] for result in results]
+
+
+def _by_sampler(results: Iterable[CellResult]) -> dict[tuple[str, str], list[CellResult]]:
+    """Return the replicates of each model and sampler."""
+    groups: dict[tuple[str, str], list[CellResult]] = {}
+    for result in results:
+        groups.setdefault((result.cell.model, result.cell.sampler), []).append(result)
+    return groups
 
 
 def rows(found: Iterable[Summary]) -> list[Row]:
@@ -224,11 +238,14 @@ def contests(found: Sequence[Summary]) -> list[Contest]:
 
 def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
     """Return one row per finished cell and parameter."""
+    groups = _by_sampler(results)
+    error_based = {key: _error_based(group) for key, group in groups.items()}
     table = []
-    for result in results:
+    for result in (result for group in groups.values() for result in group):
         if result.measured is None:
             continue
         columns = _parameter_columns(result.measured)
+        columns |= error_based[result.cell.model, result.cell.sampler]
         for i, name in enumerate(result.measured.parameters):
             table.append(
                 ParameterRow(
@@ -394,8 +411,25 @@ class _Across:
         return replace(summary, status=self.status, reason=self.reason, **uncosted)
 
 
+def _error_based(group: Sequence[CellResult]) -> dict[str, FloatArray]:
+    """Return each parameter's error-based ESS and its interval, NaN where there is no reference."""
+    names = ("error_based_ess", "error_based_ess_low", "error_based_ess_high")
+    errors = [_errors(measured) for measured in _believed(group)]
+    if not errors:
+        measured = next((r.measured for r in group if r.measured is not None), None)
+        n = 0 if measured is None else len(measured.parameters)
+        return dict.fromkeys(names, np.full(n, np.nan))
+    of_mean = np.array([of_mean for of_mean, *_ in errors])
+    found = diagnostics.error_based_ess(of_mean, reference_se=errors[0][2])
+    return dict(zip(names, found, strict=True))
+
+
+def _believed(group: Sequence[CellResult]) -> list[Measured]:
+    return [r.measured for r in group if r.measured is not None and r.status in COSTED]
+
+
 def _across(group: Sequence[CellResult]) -> _Across:
-    finished = [r.measured for r in group if r.measured is not None and r.status in COSTED]
+    finished = _believed(group)
     if len(finished) < 2:
         return _Across({})
     found = [measured.diagnostics for measured in finished]
@@ -418,6 +452,11 @@ def _across(group: Sequence[CellResult]) -> _Across:
         columns[name] = _number(judged.ratio)
         columns[f"{name}_low"] = _number(judged.low)
         columns[f"{name}_high"] = _number(judged.high)
+        if name == "calibration" and judged.ratio > 0:
+            typical = 1 / np.mean(1 / ess)
+            columns["error_based_ess"] = _number(typical / judged.ratio)
+            columns["error_based_ess_low"] = _number(typical / judged.high)
+            columns["error_based_ess_high"] = _number(typical / judged.low)
         what = "mean" if name == "calibration" else "second moment"
         biased = diagnostics.is_biased(off, ess, reference_se=se)
         if biased.any() and status is None:
