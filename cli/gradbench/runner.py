@@ -138,7 +138,7 @@ class Runner:
         self._paths = paths
         self._observer = observer
         self._workers: dict[str, Worker] = {}
-        self._spare: Worker | None = None
+        self._spares: list[Worker] = []
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +161,7 @@ class Runner:
             ModelError: a model file raises, or returns something that can't be sampled.
             SamplerError: a sampler can't run with its options on a model.
         """
-        self._spare = self._start()
+        self._start_spares(len({cell.sampler for cell in cells}))
         for label, group in groupby(cells, key=lambda cell: cell.model):
             one_of_each = _first_of_each(list(group))
             first = next(iter(one_of_each.values()))
@@ -169,15 +169,17 @@ class Runner:
                 {"use": c.sampler_use, "options": dict(c.options)} for c in one_of_each.values()
             ]
             self._observer.compiling(label, "")
+            worker = self._spares[0]
             try:
-                answer = self._spare.call(
+                answer = worker.call(
                     "describe", path=str(self._paths[label]), params=dict(first.params), runs=runs
                 )
             except Stopped as stopped:
                 if stopped.status == "failed":
                     raise ModelError(f"models.{label}: {stopped.reason}") from stopped
-                self._spare.close()
-                self._spare = self._start()
+                self._spares.remove(worker)
+                worker.close()
+                self._start_spares(1)
                 continue
             for sampler, complaint in zip(one_of_each, answer["complaints"], strict=True):
                 if complaint is not None:
@@ -194,6 +196,7 @@ class Runner:
     def _run_model(
         self, label: str, cells: list[Cell], save_to: Path | None
     ) -> Iterator[DensityCheck | CellResult]:
+        self._start_spares(len(_first_of_each(cells)))
         given_up = self._build_all(cells)
         check, refusals = self._check_density(
             label, [c for c in cells if c.sampler not in given_up]
@@ -260,7 +263,8 @@ class Runner:
                 return worker
             worker.close()
         self._observer.compiling(cell.model, cell.sampler)
-        worker, self._spare = self._spare or self._start(), None
+        self._start_spares(1)
+        worker = self._spares.pop(0)
         try:
             worker.call("build", path=str(self._paths[cell.model]), cell=cell.to_json())
         except BaseException:
@@ -269,13 +273,17 @@ class Runner:
         self._workers[cell.sampler] = worker
         return worker
 
-    def _start(self) -> Worker:
-        return Worker(threads=self._benchmark.threads, limits=self._benchmark.limits)
+    def _start_spares(self, n: int) -> None:
+        """Have n workers ready, no more than there are cores: they import side by side."""
+        while len(self._spares) < min(n, os.cpu_count() or 1):
+            self._spares.append(
+                Worker(threads=self._benchmark.threads, limits=self._benchmark.limits)
+            )
 
     def _close_workers(self) -> None:
-        for worker in (*self._workers.values(), *filter(None, [self._spare])):
+        for worker in (*self._workers.values(), *self._spares):
             worker.close()
-        self._workers, self._spare = {}, None
+        self._workers, self._spares = {}, []
 
 
 def _first_of_each(cells: Sequence[Cell]) -> dict[str, Cell]:

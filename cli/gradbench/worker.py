@@ -46,7 +46,6 @@ class Session:
         self, path: str, params: dict[str, Any], runs: list[dict[str, Any]]
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
-        compat.pymc()
         target = Target(*models.load(Path(path), params))
         complaints = []
         for run in runs:
@@ -56,7 +55,6 @@ class Session:
 
     def build(self, path: str, cell: dict[str, Any]) -> dict[str, Any]:
         """Compile model and sampler, timed, and run a few untimed steps."""
-        compat.pymc()
         parsed = Cell.from_json(cell)
         sampler = samplers.load(parsed.sampler_use)
         options = sampler.Options(**parsed.options)
@@ -188,6 +186,7 @@ def main() -> None:
     import logging
 
     logging.disable(logging.WARNING)
+    compat.pymc()  # the import takes seconds: be done with it before the first request comes
     serve(Connection(int(sys.argv[1])))
 
 
