@@ -66,6 +66,9 @@ class Session:
         stopwatch.stop()
         start = target.initial(np.random.default_rng(0), options.n_starts)
         built.sample(start, seed=0, stopwatch=Stopwatch(), options=options.shortened(N_UNTIMED))
+        # The first touch of memory is dear, on a virtual machine above all: have as much of it
+        # mapped as the draws will take, or the first replicate alone would pay.
+        np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
         self._backend = compat.backend_name(options.backend)
         self._compiling = stopwatch.timing.compile
