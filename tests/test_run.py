@@ -144,6 +144,16 @@ def test_refuses_a_model_that_cant_be_built(
     assert not (tmp_path / "results").exists()
 
 
+def test_refuses_to_start_from_draws_that_cant_be_made(
+    config: Write, model_file: Write, gradbench: Run, tmp_path: Path
+) -> None:
+    """init: reference on a model without exact draws is refused before anything runs."""
+    model_file("def model():\n    with pm.Model() as m:\n        pm.Normal('x')\n    return m\n")
+    done = gradbench("run", config(models={"mine": {"use": "./my_model.py"}}, init="reference"))
+    assert (done.returncode, (tmp_path / "results").exists()) == (2, False)
+    assert "init: reference needs exact draws" in done.stderr
+
+
 def test_refuses_too_few_walkers(config: Write, gradbench: Run, tmp_path: Path) -> None:
     """Fewer walkers than twice the dimension are refused before anything runs."""
     path = config(samplers={"emcee": {"use": "emcee", "walkers": 3}})

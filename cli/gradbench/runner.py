@@ -172,7 +172,11 @@ class Runner:
             worker = self._spares[0]
             try:
                 answer = worker.call(
-                    "describe", path=str(self._paths[label]), params=dict(first.params), runs=runs
+                    "describe",
+                    path=str(self._paths[label]),
+                    params=dict(first.params),
+                    init=first.init,
+                    runs=runs,
                 )
             except Stopped as stopped:
                 if stopped.status == "failed":

@@ -203,18 +203,28 @@ class Target:
         """
         if init == "uniform":
             return self.initial(rng, n)
+        self.require(init)
         if init == "reference":
-            if self._reference is None or self._reference.draw is None:
-                raise ModelError(
-                    "init: reference needs exact draws, and this model has none;"
-                    " give its reference() a draw function, or use init: uniform"
-                )
+            assert self._reference is not None
+            assert self._reference.draw is not None
             return self.unconstrain(self._reference.draw(rng, n))
         if init == "model":
             centre, spread = self._flat_point, MODEL_JITTER
         else:
             centre, spread = self._mode, MAP_JITTER
         return self._finite(lambda k: centre + rng.uniform(-spread, spread, (k, self.ndim)), n)
+
+    def require(self, init: Init) -> None:
+        """Raise what ``starts`` would, where that can be told without compiling anything.
+
+        Raises:
+            ModelError: init is ``reference``, and the model can't draw from its reference.
+        """
+        if init == "reference" and (self._reference is None or self._reference.draw is None):
+            raise ModelError(
+                "init: reference needs exact draws, and this model has none;"
+                " give its reference() a draw function, or use init: uniform"
+            )
 
     def unconstrain(self, named: Mapping[str, FloatArray]) -> FloatArray:
         """Return points (n, ndim) from constrained values by name, (n, *shape) each.

@@ -26,7 +26,7 @@ from gradbench.errors import GradbenchError
 from gradbench.grid import Cell
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
-from gradbench.target import Target
+from gradbench.target import Init, Target
 from gradbench.timing import Duration, Stopwatch, Timing
 
 N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
@@ -43,10 +43,11 @@ class Session:
         self._compiling = Duration()
 
     def describe(
-        self, path: str, params: dict[str, Any], runs: list[dict[str, Any]]
+        self, path: str, params: dict[str, Any], init: Init, runs: list[dict[str, Any]]
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
         target = Target(*models.load(Path(path), params))
+        target.require(init)
         complaints = []
         for run in runs:
             sampler = samplers.load(run["use"])
