@@ -6,7 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,16 @@ def from_csv(path: Path) -> list[Summary]:
         raise StoreError(f"{path}: can't be read as CSV: {error}") from error
     if not lines:
         raise StoreError(f"{path}: no results in it")
+    required = [field.name for field in fields(Summary) if field.default is MISSING]
+    if missing := [name for name in required if name not in lines[0]]:
+        raise StoreError(f"{path}: not a results.csv: it has no column {missing[0]!r}")
     return [_summary(path, number, line) for number, line in enumerate(lines, start=2)]
 
 
 def _summary(path: Path, number: int, line: dict[str, Any]) -> Summary:
     known = {field.name: _reader(field.type) for field in fields(Summary)}
+    if None in line or None in line.values():
+        raise StoreError(f"{path}:{number}: cut short, or with a field too many")
     try:
         return Summary(**{name: known[name](text) for name, text in line.items() if name in known})
     except (TypeError, ValueError) as error:
