@@ -123,6 +123,17 @@ def test_frozen_chains_are_worth_nothing() -> None:
     assert found.ess_bulk[1] > 100
 
 
+def test_a_frozen_ensemble_is_worth_nothing() -> None:
+    """One ensemble that stands still spoils the parameter; one walker that does, does not."""
+    x = RNG(2).standard_normal((20, 100, 2))
+    x[:10, :, 0] = x[:10, :1, 0]
+    x[0, :, 1] = 3.0
+    found = compute(x, np.repeat([0, 1], 10))
+    assert found.is_frozen.tolist() == [True, False]
+    assert found.ess_mean[0] == found.ess_tail[0] == 0
+    assert 100 < found.ess_mean[1] < 20 * 100
+
+
 def test_nan_is_not_a_number() -> None:
     """A parameter with NaN or infinity among its draws has no diagnostics; others keep theirs."""
     x = RNG(3).standard_normal((2, 100, 3))
@@ -141,6 +152,15 @@ def test_survives_json() -> None:
     again = Diagnostics.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
     for name in Diagnostics.__slots__:
         assert np.array_equal(getattr(again, name), getattr(found, name), equal_nan=True)
+
+
+def test_correlated_and_constant_parameters_count_once_or_not_at_all() -> None:
+    """Of ten parameters, two copies of each of three and four constants are worth three."""
+    independent = RNG(8).standard_normal((4, 2500, 3))
+    x = np.concatenate([independent, -2 * independent, np.ones((4, 2500, 4))], axis=2)
+    x[..., 9] = np.nan
+    assert diagnostics.n_independent(x) == pytest.approx(3, rel=0.02)
+    assert diagnostics.n_independent(x[..., 6:]) == 1
 
 
 def test_rhat_across_is_nested_rhat() -> None:
@@ -193,6 +213,31 @@ def test_reference_error_is_not_the_samplers() -> None:
     assert fair.ratio == pytest.approx(1, abs=0.5)
 
 
+UNEVEN = np.r_[40.0, np.full(39, 4000.0)]
+EVEN = np.full(40, 400.0)
+
+
+@pytest.mark.parametrize("n_replicates", [2, 5, 20])
+@pytest.mark.parametrize(("ess", "se"), [(EVEN, 0.0), (UNEVEN, 0.0), (EVEN, 0.05), (EVEN, 0.1)])
+def test_calibration_interval_covers_the_truth(n_replicates: int, ess: Array, se: float) -> None:
+    """Honest claims have 1 in their interval, whatever is slow and however sure the reference."""
+    rng, reference_se, n_covered, n_refuted, n_biased = RNG(9), np.full(40, se), 0, 0, 0
+    claimed = np.tile(ess, (n_replicates, 1))
+    for _ in range(200):
+        errors = rng.standard_normal((n_replicates, 40)) / np.sqrt(ess)
+        errors += se * rng.standard_normal(40)  # off by the same in every replicate
+        found = diagnostics.calibration(
+            claimed, errors, n_independent=40, reference_se=reference_se
+        )
+        n_covered += found.low < 1 < found.high
+        n_refuted += found.is_overstated
+        biased = diagnostics.is_biased(errors, claimed, reference_se=reference_se)
+        n_biased += bool(biased.any())
+    assert n_covered >= 180
+    assert n_refuted <= 8
+    assert n_biased <= 6
+
+
 def test_bias_is_found_only_where_it_is() -> None:
     """A shift of 0.3 sd is found over five replicates; chance alone is not called bias."""
     ess = np.full((5, 40), 400.0)
@@ -200,6 +245,18 @@ def test_bias_is_found_only_where_it_is() -> None:
     assert not diagnostics.is_biased(errors, ess).any()
     errors[:, 7] += 0.3
     assert np.flatnonzero(diagnostics.is_biased(errors, ess)).tolist() == [7]
+
+
+@pytest.mark.parametrize("n_replicates", [2, 5])
+def test_an_overstated_claim_is_not_taken_for_bias(n_replicates: int) -> None:
+    """Claims of four times a small ESS are overstated every time and hardly ever biased."""
+    rng, n_biased = RNG(10), 0
+    claimed = np.full((n_replicates, 40), 160.0)
+    for _ in range(100):
+        errors = rng.standard_normal((n_replicates, 40)) / np.sqrt(40)
+        assert diagnostics.calibration(claimed, errors, n_independent=40).is_overstated
+        n_biased += bool(diagnostics.is_biased(errors, claimed).any())
+    assert n_biased <= 5
 
 
 def test_rhat_by_chance_is_rarely_passed_by_converged_chains() -> None:

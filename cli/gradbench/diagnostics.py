@@ -23,6 +23,8 @@ from scipy import fft, special, stats
 from gradbench.draws import FloatArray, IntArray
 
 BLOCK_BYTES = 24 * 2**20  # of draws worked on at a time: bounds memory, not too small for threads
+SPECTRA_BYTES = 2 * 2**20  # of padded draws transformed at a time, likewise
+MAX_THREADS = 4  # each holds copies of its block
 TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3
 CONFIDENCE = 0.95
 OVERSTATED = 1.25  # a claim this many times what the errors allow, beyond doubt, is refuted
@@ -47,7 +49,7 @@ class Diagnostics:
         tau: integrated autocorrelation time of an ensemble, in steps; NaN for chains.
         ess_bulk_as_chains: what ArviZ would claim, taking walkers for independent chains.
         ess_autocorr_time: what emcee's autocorrelation time would claim.
-        is_frozen: a chain never moved; its ESS are 0. For an ensemble: no walker ever moved.
+        is_frozen: a chain, or every walker of an ensemble, never moved; the ESS are 0.
         is_finite: no draw was NaN or infinite; where one was, the numbers are NaN.
         n_independent: how many independent parameters the n are worth, d² / Σ corr².
     """
@@ -111,7 +113,7 @@ def compute(
         return _compute_block(np.ascontiguousarray(x), groups, means, is_ensemble=is_ensemble)
 
     # Nothing is being timed now, and NumPy lets go of the interpreter's lock.
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         blocks = list(pool.map(work, _blocks(values, reference)))
     joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     return Diagnostics(**joined, n_independent=n_independent(values))
@@ -132,7 +134,7 @@ def _compute_block(
     finite = np.asarray(np.isfinite(x).all(axis=(1, 2)))
     x = np.where(finite[:, None, None], x, 0.0)
     still = np.ptp(x, axis=2) == 0
-    frozen = finite & (still.all(axis=1) if is_ensemble else still.any(axis=1))
+    frozen = finite & np.any([still[:, groups == g].all(axis=1) for g in np.unique(groups)], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _of_ensemble(x, groups) if is_ensemble else _of_chains(x)
         mean = x.mean(axis=(1, 2))
@@ -301,6 +303,8 @@ def rhat_across(means: FloatArray, variances: FloatArray) -> FloatArray:
 
     sqrt(1 + B / W), B the variance of the replicates' means and W the mean of their variances:
     nested R-hat (Margossian et al. 2022, section 3) from what each replicate stores of itself.
+    Their W counts the spread of a superchain's M chains M / (M - 1) times, which matters only
+    where few chains of one replicate disagree; with one chain each the two are the same.
 
     Args:
         means: shape (replicates, n).
@@ -333,8 +337,9 @@ def calibration(
 ) -> Calibration:
     """Return the calibration of claimed ESS, pooled over parameters and replicates.
 
-    The mean squared error over its expectation, 1 / ESS plus the reference's own variance, with
-    a chi-square interval on replicates × n_independent degrees of freedom.
+    The mean squared error, less the reference's own variance, over the mean of 1 / ESS. The
+    interval is a chi-square's, with fewer degrees of freedom where few slow parameters make up
+    most of the error and where parameters are correlated.
 
     Args:
         claimed: ESS, shape (replicates, n).
@@ -342,11 +347,17 @@ def calibration(
         n_independent: how many independent parameters the n are worth.
         reference_se: standard error of the reference in its sd, shape (n,); None if exact.
     """
-    variance = 0.0 if reference_se is None else reference_se**2
-    ratio = max(0.0, float(np.mean(errors**2 - variance))) / float(np.mean(1 / claimed))
-    freedom = max(1.0, len(errors) * n_independent)
+    n_replicates, n = errors.shape
+    own = np.mean(1 / claimed, axis=0)
+    reference = _squared(reference_se, n)
+    share = min(1.0, n_independent / n)
+    freedom = max(1.0, share * float(_freedom(own, reference, n_replicates)))
     low, high = _chi_square_interval(freedom)
-    return Calibration(ratio, ratio / high, ratio / low)
+    total, known = np.mean(errors**2), reference.mean()
+    ratio, lowest, highest = (
+        max(0.0, float((total / quantile - known) / own.mean())) for quantile in (1.0, high, low)
+    )
+    return Calibration(ratio, lowest, highest)
 
 
 def error_based_ess(
@@ -355,13 +366,18 @@ def error_based_ess(
     """Return the ESS each parameter's errors allow, with its 95 % interval, shape (n,) each.
 
     Reference variance over mean squared error; chi-square with one degree of freedom per
-    replicate. Args as in ``calibration``.
+    replicate, fewer where the reference is uncertain. Args as in ``calibration``.
     """
-    variance = 0.0 if reference_se is None else reference_se**2
-    with np.errstate(divide="ignore"):
-        ess = 1 / np.maximum(np.mean(errors**2, axis=0) - variance, 0)
-    low, high = _chi_square_interval(len(errors))
-    return ess, ess * low, ess * high
+    n_replicates, n = errors.shape
+    total, reference = np.mean(errors**2, axis=0), _squared(reference_se, n)
+    own = np.maximum(total - reference, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = np.maximum(1.0, _freedom(own[None], reference[None], n_replicates))
+        low, high = _chi_square_interval(freedom)
+        ess, lowest, highest = (
+            1 / np.maximum(total / quantile - reference, 0) for quantile in (1.0, low, high)
+        )
+    return ess, lowest, highest
 
 
 def is_biased(
@@ -369,19 +385,37 @@ def is_biased(
 ) -> npt.NDArray[np.bool_]:
     """Return which parameters are off by more than chance and more than a tenth of an sd.
 
-    The error averaged over replicates against its standard error, the larger of what the ESS
-    and what the replicates' spread say; Bonferroni over parameters at 1 %. Args as in
+    The error averaged over replicates against its standard error: the larger of what the ESS
+    claims, of that claim widened until it fits the replicates' spread pooled over parameters, and
+    of the parameter's own spread. A claim that is too large is thus not taken for bias. Student's
+    t on the pooled spread's degrees of freedom; Bonferroni over parameters at 1 %. Args as in
     ``calibration``, with ``ess`` for ``claimed``.
     """
     n_replicates, n = errors.shape
-    average = errors.mean(axis=0)
-    variance = np.mean(1 / ess, axis=0)
+    variance, freedom = np.mean(1 / ess, axis=0), math.inf
     if n_replicates > 1:
-        variance = np.maximum(variance, errors.var(axis=0, ddof=1))
-    variance = variance / n_replicates + (0.0 if reference_se is None else reference_se**2)
-    limit = stats.norm.ppf(1 - FAMILY_WISE / (2 * n)) * np.sqrt(variance)
-    biased: npt.NDArray[np.bool_] = np.abs(average) > np.maximum(limit, BIASED_SD)
+        spread = errors.var(axis=0, ddof=1)
+        variance = np.maximum(variance * max(1.0, np.mean(spread / variance)), spread)
+        freedom = (n_replicates - 1) * n
+    variance = variance / n_replicates + _squared(reference_se, n)
+    limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n), freedom) * np.sqrt(variance)
+    biased: npt.NDArray[np.bool_] = np.abs(errors.mean(axis=0)) > np.maximum(limit, BIASED_SD)
     return biased
+
+
+def _squared(reference_se: FloatArray | None, n: int) -> FloatArray:
+    return np.zeros(n) if reference_se is None else reference_se**2
+
+
+def _freedom(own: FloatArray, reference: FloatArray, n_replicates: int) -> FloatArray:
+    """Return the degrees of freedom of a mean squared error over replicates and the first axis.
+
+    Satterthwaite's (1946), for independent parameters whose errors have the variances ``own``,
+    new in each replicate, and ``reference``, the same in all of them.
+    """
+    noise = own**2 + 2 * own * reference + n_replicates * reference**2
+    freedom: FloatArray = n_replicates * np.sum(own + reference, axis=0) ** 2 / noise.sum(axis=0)
+    return freedom
 
 
 def n_independent(values: FloatArray) -> float:
@@ -390,10 +424,13 @@ def n_independent(values: FloatArray) -> float:
     picked = np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int))
     thin = max(1, n_chains * n_draws // MAX_CORRELATED_DRAWS)
     some = values[:, ::thin, picked].reshape(-1, len(picked))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = np.atleast_2d(np.corrcoef(some, rowvar=False))
-    total = float(np.nansum(correlation**2))
-    return len(picked) ** 2 / total if total > 0 else 1.0
+    with np.errstate(invalid="ignore"):
+        extent = np.ptp(some, axis=0)
+    moving = some[:, np.isfinite(extent) & (extent > 0)]
+    if moving.size == 0:
+        return 1.0
+    correlation = np.corrcoef(moving, rowvar=False)
+    return float(moving.shape[1] ** 2 / np.sum(correlation**2))
 
 
 def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:
@@ -418,10 +455,10 @@ def ratio_interval(numerator: FloatArray, denominator: FloatArray) -> tuple[floa
     return _exp(estimate, _half_width(sum(parts), freedom))
 
 
-def _chi_square_interval(freedom: float) -> tuple[float, float]:
+def _chi_square_interval(freedom: float | FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the central 95 % of a chi-square over its degrees of freedom."""
     tail = (1 - CONFIDENCE) / 2
-    low, high = (float(stats.chi2.ppf(p, freedom)) / freedom for p in (tail, 1 - tail))
+    low, high = (np.asarray(stats.chi2.ppf(p, freedom) / freedom) for p in (tail, 1 - tail))
     return low, high
 
 
@@ -447,15 +484,17 @@ def _mean_autocovariance(x: FloatArray, centre: FloatArray) -> FloatArray:
 
     The spectra are averaged before they are transformed back: one inverse per parameter.
     """
-    n_draws = x.shape[2]
+    n, n_chains, n_draws = x.shape
     size = fft.next_fast_len(2 * n_draws, real=True)
-    padded = np.zeros((*x.shape[:2], size), dtype=x.dtype)
-    np.subtract(x, centre, out=padded[:, :, :n_draws])
-    spectra = fft.rfft(padded, axis=2)
-    parts = spectra.view(x.dtype)  # real and imaginary, side by side
-    squares = np.einsum("ncf,ncf->nf", parts, parts).reshape(len(x), -1, 2)
-    power = squares.sum(axis=2) / x.shape[1]
-    autocovariance: FloatArray = fft.irfft(power, n=size, axis=1)[:, :n_draws]
+    n_together = max(1, SPECTRA_BYTES // (8 * n * size))
+    centred = x - centre
+    power = np.zeros((n, size // 2 + 1))
+    for first in range(0, n_chains, n_together):
+        spectra = fft.rfft(centred[:, first : first + n_together], n=size, axis=2)
+        parts = spectra.view(float)  # real and imaginary, side by side
+        squares = np.einsum("ncf,ncf->nf", parts, parts)
+        power += squares.reshape(n, -1, 2).sum(axis=2)
+    autocovariance: FloatArray = fft.irfft(power / n_chains, n=size, axis=1)[:, :n_draws]
     return autocovariance
 
 
@@ -466,24 +505,25 @@ def _normal_scores(x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """
     flat = x.reshape(len(x), -1)
     scores, pooled = np.empty_like(flat), np.empty_like(flat)
-    untied = _score_of_rank(np.arange(1.0, flat.shape[1] + 1), flat.shape[1])
     for row, ordered, out in zip(flat, pooled, scores, strict=True):
-        order = np.argsort(row)
-        np.take(row, order, out=ordered)
-        is_new = ordered[1:] != ordered[:-1]
-        if is_new.all():
-            out[order] = untied
-            continue
-        first = np.flatnonzero(np.r_[True, is_new])
-        length = np.diff(np.r_[first, row.size])
-        out[order] = np.repeat(_score_of_rank(first + (length + 1) / 2, row.size), length)
+        # A rejected proposal repeats a draw: most of an ensemble's need not be sorted.
+        stays, n_steps = _runs(row)
+        order = np.argsort(stays)
+        ordered[:] = np.repeat(stays[order], n_steps[order])
+        _, n_stays = _runs(stays[order])
+        n_tied = np.add.reduceat(n_steps[order], np.cumsum(n_stays) - n_stays)
+        rank = np.cumsum(n_tied) - (n_tied - 1) / 2
+        of_stays = np.empty_like(stays)
+        # Blom's approximation, as in ArviZ.
+        of_stays[order] = np.repeat(special.ndtri((rank - 0.375) / (row.size + 0.25)), n_stays)
+        out[:] = np.repeat(of_stays, n_steps)
     return scores.reshape(x.shape), pooled
 
 
-def _score_of_rank(rank: FloatArray, n: int) -> FloatArray:
-    """Return the normal scores of ranks 1 to n, by Blom's approximation as in ArviZ."""
-    scores: FloatArray = special.ndtri((rank - 0.375) / (n + 0.25))
-    return scores
+def _runs(row: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return the values of the runs of equal numbers in a row, and the runs' lengths."""
+    first = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
+    return row[first], np.diff(np.r_[first, row.size])
 
 
 def _tail(
