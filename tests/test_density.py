@@ -39,7 +39,7 @@ def target() -> Target:
 
 
 def judge(target: Target, **planted: Any) -> density.DensityCheck:
-    at = density.points(target, 0)
+    at = density.points(target)
     probes = {
         name: density.probe(Planted(target, **wrong), target, at)
         for name, wrong in {"honest": {}, **planted}.items()
@@ -86,7 +86,7 @@ def test_every_sampler_uses_the_models_density(name: str, target: Target) -> Non
     required: dict[str, Any] = {"walkers": 8} if name == "emcee" else {}
     sampler = samplers.load(name)
     built = sampler.build(target, sampler.Options(**required))
-    at = density.points(target, 1)
+    at = density.points(target)
     check = density.judge("model", at, {name: density.probe(built, target, at)})
     assert check.is_passed, check.refused
     assert check.n_points == 2 * density.N_POINTS

@@ -87,6 +87,7 @@ class Summary:
     density_value_error: float | None = None
     density_gradient_error: float | None = None
     density_n_points: int | None = None
+    density_signature: float | None = None
     reference: str | None = None
     backend: str | None = None
     fingerprint: str | None = None
@@ -285,6 +286,7 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         density_value_error=None if check is None else check.value_error,
         density_gradient_error=None if check is None else check.gradient_error,
         density_n_points=None if check is None else check.n_points,
+        density_signature=None if check is None else check.signature,
     )
     if result.measured is None:
         return bare

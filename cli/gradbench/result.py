@@ -12,7 +12,7 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: density signatures, the host
 
 Status = Literal[
     "ok",  # nothing speaks against the number

@@ -248,7 +248,7 @@ class Runner:
             try:
                 worker = self._warm(cell)
                 if at is None:
-                    at = worker.call("points", seed=self._benchmark.seed)
+                    at = worker.call("points")
                 probes[sampler] = Probe(**worker.call("probe", at=at))
             except Stopped as stopped:
                 out[sampler] = stopped

@@ -75,9 +75,9 @@ class Session:
         self._compiling = stopwatch.timing.compile
         return {}
 
-    def points(self, seed: int) -> list[list[float]]:
+    def points(self) -> list[list[float]]:
         """Return the points of the density check."""
-        points: list[list[float]] = density.points(self.target, seed).tolist()
+        points: list[list[float]] = density.points(self.target).tolist()
         return points
 
     def probe(self, at: list[list[float]]) -> dict[str, Any]:

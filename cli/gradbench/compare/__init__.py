@@ -1,0 +1,178 @@
+"""Two sides in, verdicts out: did a sampler become less efficient, and how sure is that?
+
+Cost is (evaluations per effective sample) x (CPU time per evaluation). The first factor is the same
+on every machine and is judged between any two runs; the second only where both sides ran side by
+side, or on one machine with the same draws, and then with a wide tolerance. What is judged, and
+how, is in ``rule``; docs/compare.md says it in words.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from gradbench.compare import pair as pairs_of
+from gradbench.compare import rule, trial, words
+from gradbench.compare.pair import WITHOUT, Pair
+from gradbench.compare.rule import ONCE, Look
+from gradbench.compare.trial import Claim
+from gradbench.compare.verdict import ORDER, Comparison, Pooled, Row, Verdict
+from gradbench.draws import FloatArray
+from gradbench.report import Interval
+from gradbench.sides import Key, Series, Side
+
+
+def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = False) -> Comparison:
+    """Return the verdicts on head against base.
+
+    Args:
+        base: what was.
+        head: what is.
+        look: how much of the level may be spent, and how sure a pass must be.
+        is_paired: replicate i of both sides ran side by side, so that their times can be judged.
+    """
+    rows = []
+    comparable = []
+    for key in [*base.series, *(key for key in head.series if key not in base.series)]:
+        blocked = _blocked(key, base, head)
+        if blocked is None:
+            comparable.append(pairs_of.of(key, base, head, is_paired=is_paired))
+        else:
+            rows.append(blocked)
+    pairs = pairs_of.estimated(comparable, look.confidence)
+    judged = [pair for pair in pairs if not pair.advisory]
+    worse, better = trial.worse(judged, look.level), trial.better(judged, look.level)
+    rows += [_row(pair, worse, better, len(judged)) for pair in pairs]
+    rows.sort(key=lambda row: (ORDER.index(row.verdict), -_ratio_of(row)))
+    samplers = trial.by_sampler(judged)
+    pooled = [
+        Pooled(name, len(group), _exp(trial.pooled(group)), Claim("sampler", name) in worse)
+        for name, group in samplers.items()
+    ]
+    return Comparison(base.name, head.name, rows, pooled, words.notes(pairs, base, head))
+
+
+# -- what can't be compared ------------------------------------------------------------------
+
+
+def _blocked(key: Key, base: Side, head: Side) -> Row | None:
+    """Return the row of what can't be compared, with the reason, or None."""
+    before, after = base.series.get(key), head.series.get(key)
+
+    def row(verdict: Verdict, reason: str) -> Row:
+        n_base, n_head = (
+            0 if series is None else int(pairs_of.is_usable(series).sum())
+            for series in (before, after)
+        )
+        return Row(
+            model=key[0], sampler=key[1], verdict=verdict, reason=reason, n_base=n_base,
+            n_head=n_head,
+        )  # fmt: skip
+
+    if before is None:
+        return row("new", f"not in {base.name}")
+    if after is None:
+        return row("missing", f"not in {head.name}")
+    if differences := list(_differences(before, after)):
+        return row("not comparable", "; ".join(differences))
+    if trouble := _trouble(before):
+        return row("not comparable", f"the base is {trouble}")
+    if trouble := _trouble(after):
+        return row("failed", trouble)
+    return None
+
+
+def _differences(before: Series, after: Series) -> Iterator[str]:
+    """Yield in what the two sides don't ask the same question."""
+    for name in ("params", "options"):
+        was, now = before.setup[name], after.setup[name]
+        for option in dict.fromkeys([*was, *now]):
+            if was.get(option) != now.get(option):
+                yield f"{option} is {_shown(now, option)}, was {_shown(was, option)}"
+    for name in ("init", "n_parameters"):
+        was, now = before.setup[name], after.setup[name]
+        if was != now and None not in {was, now}:
+            yield f"{name} is {now}, was {was}"
+    was, now = before.setup["density_signature"], after.setup["density_signature"]
+    if None not in {was, now} and not np.isclose(was, now, rtol=1e-6, atol=1e-6):
+        yield "the model's log-density is another one"
+
+
+def _shown(options: Mapping[str, object], name: str) -> str:
+    return str(options[name]) if name in options else "not given"
+
+
+def _trouble(series: Series) -> str:
+    """Return why a side's cost means nothing, or an empty string."""
+    if "biased" in series.status:
+        return f"biased: {series.reason[series.status.index('biased')]}"
+    usable = pairs_of.is_usable(series)
+    if 2 * usable.sum() >= len(usable):
+        return ""
+    wrong = [status for status, is_fine in zip(series.status, usable, strict=True) if not is_fine]
+    status = max(dict.fromkeys(wrong), key=wrong.count)
+    reason = series.reason[series.status.index(status)]
+    share = f"{status} in {wrong.count(status)} of {len(usable)} replicates"
+    return f"{share}: {reason}" if reason else share
+
+
+# -- what can --------------------------------------------------------------------------------
+
+
+def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row:
+    base, head = pair.costs
+    se = pairs_of.standard_error(pair.cost)
+    caught = needed = None
+    if np.isfinite(se):
+        caught = float(np.exp(rule.catches(se, n_cells)))
+        sd = se / rule.standard_error(1.0, len(base), len(head))
+        needed = rule.n_needed(sd, rule.PASS, n_cells)
+    row = Row(
+        model=pair.key[0],
+        sampler=pair.key[1],
+        verdict=_verdict(pair, worse, better),
+        reason="",
+        base=_typical(base),
+        head=_typical(head),
+        n_base=int((base < WITHOUT).sum()),
+        n_head=int((head < WITHOUT).sum()),
+        evaluations=_exp(pair.evaluations),
+        time=None if pair.time is None else _exp(pair.time),
+        is_time_judged=pair.is_timed,
+        cost=_exp(pair.cost),
+        n_identical=pair.n_identical,
+        catches=caught,
+        n_needed=needed,
+    )
+    return words.with_reason(row, pair, [claim for claim in worse if claim.of == pair.key])
+
+
+def _verdict(pair: Pair, worse: set[Claim], better: set[Claim]) -> Verdict:
+    if pair.advisory:
+        return "advisory"
+    lost = {claim.what for claim in worse if claim.of == pair.key}
+    gained = {claim.what for claim in better if claim.of == pair.key}
+    if lost:
+        is_product_worse = pair.cost.low > rule.TOLERANCE
+        is_trade = gained and lost <= {"evaluations", "time"} and not is_product_worse
+        return "traded" if is_trade else "regressed"
+    is_fine = pair.bound < rule.PASS
+    if gained and is_fine:
+        return "improved"
+    if pair.exact is not None and is_fine:
+        return "identical" if not pair.exact.any() else "fine"
+    return "fine" if is_fine else "inconclusive"
+
+
+def _typical(logs: FloatArray) -> float | None:
+    known = logs[logs < WITHOUT]
+    return float(np.exp(np.median(known))) if known.size else None
+
+
+def _exp(interval: Interval) -> Interval:
+    with np.errstate(over="ignore"):
+        low, high = float(np.exp(interval.low)), float(np.exp(interval.high))
+    return Interval(float(np.exp(interval.estimate)), low, high)
+
+
+def _ratio_of(row: Row) -> float:
+    return 0.0 if row.cost is None else row.cost.estimate

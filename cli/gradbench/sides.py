@@ -1,0 +1,281 @@
+"""One side of a comparison: what a run, its CSV or a baseline says of each model and sampler."""
+
+import csv
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradbench import report
+from gradbench.draws import FloatArray, IntArray
+from gradbench.errors import StoreError
+from gradbench.report import Summary
+from gradbench.result import CellResult
+from gradbench.store import Stored
+
+IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
+COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
+CPU = ("warmup_cpu_s", "sampling_cpu_s")
+WORDS = ("params", "options", "init")  # of the setup, as they stand in a CSV
+NUMBERS = ("n_parameters", "density_signature")
+COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS)
+
+Key = tuple[str, str]
+Setup = Mapping[str, Any]
+
+
+class Record(NamedTuple):
+    """One replicate; numbers are NaN where it gave none, the fingerprint then is empty."""
+
+    model: str
+    sampler: str
+    replicate: int
+    seed: int
+    status: str
+    reason: str
+    fingerprint: str
+    n_evaluations: float
+    ess: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The replicates of one model and sampler, shape (n,) each, in the order of their numbers.
+
+    Attributes:
+        setup: what must be the same on both sides, by the names of ``Summary``.
+        replicate, seed, status, reason, fingerprint: as in ``Summary``.
+        n_evaluations: log-densities and gradients, warm-up and sampling.
+        ess: geometric mean over parameters of the ESS of the mean.
+        cpu_s: of warm-up and sampling.
+        worst: the smaller ESS of mean and square, by parameter; empty where it wasn't kept.
+    """
+
+    setup: Setup
+    replicate: IntArray
+    seed: IntArray
+    status: tuple[str, ...]
+    reason: tuple[str, ...]
+    fingerprint: tuple[str, ...]
+    n_evaluations: FloatArray
+    ess: FloatArray
+    cpu_s: FloatArray
+    worst: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A result set reduced to what a comparison needs.
+
+    Attributes:
+        name: as the user gave it.
+        series: by model and sampler, in the order of the plan.
+        machine: what it ran on, as in ``run.json``; empty where that isn't known.
+        advisory: why a model and sampler can't be gated; only a baseline says so.
+    """
+
+    name: str
+    series: Mapping[Key, Series]
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    advisory: Mapping[Key, str] = field(default_factory=dict)
+
+
+def of_run(name: str, run: Stored) -> Side:
+    """Return the side that a run's folder gives."""
+    found = report.summaries(run.results, run.checks)
+    setups = {(s.model, s.sampler): setup(s) for s in found}
+    worst = _worst(run.results)
+    return Side(name, gather(map(_record, found), setups, worst), run.machine)
+
+
+def of_csv(path: Path) -> Side:
+    """Return the side that a ``results.csv`` gives, read line by line.
+
+    Raises:
+        StoreError: it is not such a file, is cut short, or mixes runs that can't be one side.
+    """
+    setups: dict[Key, Setup] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            series = gather(_records(path, csv.reader(lines), setups), setups)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StoreError(f"{path}: can't be read as CSV: {error}") from error
+    except DuplicateError as error:
+        raise StoreError(f"{path}: {error}; compare one run with another, not a mix") from error
+    if not series:
+        raise StoreError(f"{path}: no results in it")
+    return Side(str(path), series)
+
+
+class DuplicateError(ValueError):
+    """A replicate stands twice in one result set."""
+
+
+def gather(
+    records: Iterable[Record],
+    setups: Mapping[Key, Setup],
+    worst: Mapping[Key, Mapping[str, Mapping[int, float]]] | None = None,
+) -> dict[Key, Series]:
+    """Return each model and sampler's records as one series.
+
+    Args:
+        records: in any order.
+        setups: by model and sampler; may be filled while the records are read.
+        worst: by model and sampler, parameter, and replicate.
+
+    Raises:
+        DuplicateError: a replicate stands twice.
+    """
+    columns: dict[Key, _Columns] = {}
+    for record in records:
+        key = (record.model, record.sampler)
+        if key not in columns:
+            columns[key] = _Columns()
+        columns[key].add(record)
+    return {
+        key: found.series(key, setups[key], (worst or {}).get(key, {}))
+        for key, found in columns.items()
+    }
+
+
+class _Columns:
+    """Grows by a few bytes a record: a hundred thousand rows fit where one table would not."""
+
+    def __init__(self) -> None:
+        self._integers = (array("q"), array("q"))
+        self._words: tuple[list[str], ...] = ([], [], [])
+        self._numbers = (array("d"), array("d"), array("d"))
+        self._known: dict[str, str] = {}
+
+    def add(self, record: Record) -> None:
+        for column, integer in zip(self._integers, record[2:4], strict=True):
+            column.append(integer)
+        for words, word in zip(self._words, record[4:7], strict=True):
+            words.append(self._known.setdefault(word, word))
+        for numbers, number in zip(self._numbers, record[7:], strict=True):
+            numbers.append(number)
+
+    def series(self, key: Key, setup: Setup, worst: Mapping[str, Mapping[int, float]]) -> Series:
+        replicate = np.array(self._integers[0])
+        order = np.argsort(replicate, kind="stable")
+        ordered = replicate[order]
+        twice = np.flatnonzero(np.diff(ordered) == 0)
+        if twice.size:
+            raise DuplicateError(
+                f"replicate {ordered[twice[0]]} of {key[1]} on {key[0]} stands twice"
+            )
+        words = (tuple(column[i] for i in order) for column in self._words)
+        status, reason, fingerprint = words
+        n_evaluations, ess, cpu_s = (np.array(column)[order] for column in self._numbers)
+        return Series(
+            setup=setup,
+            replicate=ordered,
+            seed=np.array(self._integers[1])[order],
+            status=status,
+            reason=reason,
+            fingerprint=fingerprint,
+            n_evaluations=n_evaluations,
+            ess=ess,
+            cpu_s=cpu_s,
+            worst={
+                name: np.array([values.get(int(r), np.nan) for r in ordered])
+                for name, values in worst.items()
+            },
+        )
+
+
+def setup(summary: Summary) -> Setup:
+    """Return what must be the same on both sides of a comparison."""
+    plain = {name: getattr(summary, name) for name in (*WORDS, *NUMBERS)}
+    return plain | {name: json.loads(plain[name]) for name in ("params", "options")}
+
+
+def _record(summary: Summary) -> Record:
+    return Record(
+        model=summary.model,
+        sampler=summary.sampler,
+        replicate=summary.replicate,
+        seed=summary.seed,
+        status=summary.status,
+        reason=summary.reason,
+        fingerprint=summary.fingerprint or "",
+        n_evaluations=_sum(summary, COUNTS),
+        ess=_number(summary.ess_geometric_mean),
+        cpu_s=_sum(summary, CPU),
+    )
+
+
+def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -> Iterator[Record]:
+    """Yield a CSV's records; note the setup of each model and sampler where it first stands."""
+    header = next(lines, [])
+    if missing := [name for name in COLUMNS[:-1] if name not in header]:
+        raise StoreError(f"{path}: not a results.csv: it has no column {missing[0]!r}")
+    at = {name: header.index(name) for name in COLUMNS if name in header}
+    identity = [at[name] for name in IDENTITY]
+    counts, cpu = [at[name] for name in COUNTS], [at[name] for name in CPU]
+    ess = at["ess_geometric_mean"]
+    words = [at[name] for name in WORDS]
+    first: dict[Key, list[str]] = {}
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise StoreError(f"{path}:{number}: cut short, or with a field too many")
+        model, sampler, replicate, seed, status, reason, fingerprint = (line[i] for i in identity)
+        key, said = (model, sampler), [line[i] for i in words]
+        try:
+            if first.setdefault(key, said) != said:
+                raise StoreError(
+                    f"{path}:{number}: {sampler} on {model} has other options than above;"
+                    " compare one run with another, not a mix"
+                )
+            # A replicate that failed says nothing of the model's size or density.
+            if key not in setups or setups[key]["n_parameters"] is None:
+                setups[key] = _setup({name: line[i] for name, i in at.items()})
+            yield Record(
+                model, sampler, int(replicate), int(seed), status, reason, fingerprint,
+                _total(line, counts), _total(line, [ess]), _total(line, cpu),
+            )  # fmt: skip
+        except ValueError as error:
+            raise StoreError(f"{path}:{number}: not a line of a results.csv: {error}") from error
+
+
+def _setup(line: Mapping[str, str]) -> Setup:
+    size, signature = line["n_parameters"], line.get("density_signature", "")
+    return {
+        "params": json.loads(line["params"]),
+        "options": json.loads(line["options"]),
+        "init": line["init"],
+        "n_parameters": int(size) if size else None,
+        "density_signature": float(signature) if signature else None,
+    }
+
+
+def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float]]]:
+    """Return the smaller ESS of mean and square, by model and sampler, parameter, replicate."""
+    worst: dict[Key, dict[str, dict[int, float]]] = {}
+    for result in results:
+        if result.measured is None:
+            continue
+        of_cell = worst.setdefault((result.cell.model, result.cell.sampler), {})
+        found = result.measured.diagnostics
+        smaller = np.fmin(found.ess_mean, found.ess_square)
+        for name, ess in zip(result.measured.parameters, smaller.tolist(), strict=True):
+            of_cell.setdefault(name, {})[result.cell.replicate] = ess
+    return worst
+
+
+def _total(line: list[str], columns: list[int]) -> float:
+    """Return the sum of a line's fields, NaN where one is empty."""
+    return sum(float(line[i] or "nan") for i in columns)
+
+
+def _sum(summary: Summary, columns: tuple[str, ...]) -> float:
+    return sum(_number(getattr(summary, name)) for name in columns)
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
