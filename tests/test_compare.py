@@ -10,7 +10,7 @@ import pytest
 
 from gradbench import compare as gate
 from gradbench.compare import rule
-from gradbench.compare.verdict import Comparison, Row, exit_code
+from gradbench.compare.verdict import Comparison, Policy, Row
 from gradbench.sides import Series, Side
 
 SETUP = {
@@ -73,7 +73,7 @@ def test_the_same_draws_are_identical(make: Callable[..., Side]) -> None:
     found = gate.compare(base, base)
     assert only(found).verdict == "identical"
     assert "draws identical on 64 seeds" in only(found).reason
-    assert exit_code([found]) == 0
+    assert Policy().exit_code([found]) == 0
     (one,) = base.series.values()
     twice = dataclasses.replace(one, n_evaluations=2 * one.n_evaluations, cpu_s=2 * one.cpu_s)
     row = only(gate.compare(base, dataclasses.replace(base, series={FAST: twice})))
@@ -93,7 +93,7 @@ def test_a_worse_algorithm_regresses_on_any_machine(make: Callable[..., Side]) -
     assert row.evaluations.low < 1.15 < row.evaluations.high
     assert not row.is_time_judged
     assert "not judged" in " ".join(found.notes)
-    assert exit_code([found]) == 3
+    assert Policy().exit_code([found]) == 3
     assert found.sentence.startswith("Regressed: nuts on normal")
 
 
@@ -122,7 +122,9 @@ def test_traded_and_improved(make: Callable[..., Side]) -> None:
     base = make(16)
     traded = only(gate.compare(base, make(16, cost=1.3, time=0.6), is_paired=True))
     assert traded.verdict == "traded"
-    assert exit_code([gate.compare(base, make(16, cost=1.3, time=0.6), is_paired=True)]) == 0
+    assert (
+        Policy().exit_code([gate.compare(base, make(16, cost=1.3, time=0.6), is_paired=True)]) == 0
+    )
     improved = only(gate.compare(make(), make(32, cost=0.7)))
     assert improved.verdict == "improved"
     assert "consider a new baseline" in improved.reason
@@ -140,8 +142,8 @@ def test_noise_is_inconclusive_and_says_what_it_could_have_caught(
     assert row.n_needed is not None
     assert row.n_needed > 100
     assert "would have caught +" in row.reason
-    assert exit_code([found]) == 0
-    assert exit_code([found], strict=True) == 5
+    assert Policy().exit_code([found]) == 0
+    assert Policy(strict=True).exit_code([found]) == 5
     assert only(gate.compare(make(2), make(2))).verdict == "inconclusive"
 
 
@@ -188,7 +190,7 @@ def test_a_sampler_a_little_worse_everywhere() -> None:
     (pooled,) = found.pooled
     assert pooled.is_regressed
     assert pooled.evaluations.estimate == pytest.approx(1.05, abs=0.02)
-    assert exit_code([found]) == 3
+    assert Policy().exit_code([found]) == 3
     assert "nuts over 12 models" in found.sentence
 
 
@@ -208,7 +210,7 @@ def test_what_no_longer_works_fails(make: Callable[..., Side], status: str) -> N
     assert row.verdict == "failed"
     assert status in row.reason
     assert "R-hat of x is 1.2" in row.reason
-    assert exit_code([found], allow_missing=True) == 4
+    assert Policy(allow_missing=True).exit_code([found]) == 4
     back = only(gate.compare(make(32, **planted(32, 0.6, status)), make()))
     assert back.verdict == "not comparable"
     assert "the base is" in back.reason
@@ -237,8 +239,8 @@ def test_other_questions_are_not_compared(
     found = gate.compare(make(), make(32, setup={**SETUP, **changed}))
     assert only(found).verdict == "not comparable"
     assert said in only(found).reason
-    assert exit_code([found]) == 4
-    assert exit_code([found], allow_missing=True) == 0
+    assert Policy().exit_code([found]) == 4
+    assert Policy(allow_missing=True).exit_code([found]) == 0
 
 
 def test_missing_and_new(make: Callable[..., Side]) -> None:
@@ -249,8 +251,8 @@ def test_missing_and_new(make: Callable[..., Side]) -> None:
     assert [row.verdict for row in gate.compare(base, more).rows] == ["fine", "new"]
     gone = gate.compare(more, base)
     assert [row.verdict for row in gone.rows] == ["missing", "fine"]
-    assert exit_code([gone]) == 4
-    assert exit_code([gone], allow_missing=True) == 0
+    assert Policy().exit_code([gone]) == 4
+    assert Policy(allow_missing=True).exit_code([gone]) == 0
 
 
 def test_advisory_cells_never_fail(make: Callable[..., Side]) -> None:
@@ -258,7 +260,7 @@ def test_advisory_cells_never_fail(make: Callable[..., Side]) -> None:
     base = dataclasses.replace(make(), advisory={FAST: "too noisy"})
     found = gate.compare(base, make(32, cost=2.0))
     assert only(found).verdict == "advisory"
-    assert exit_code([found], strict=True) == 0
+    assert Policy(strict=True).exit_code([found]) == 0
 
 
 def test_stuck_replicates_do_not_hide_a_regression(make: Callable[..., Side]) -> None:

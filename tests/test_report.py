@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gradbench import export, report, show, trust
+from gradbench import export, report, trust
 from gradbench.config import Gates
 from gradbench.density import DensityCheck
 from gradbench.diagnostics import Diagnostics
@@ -16,6 +16,7 @@ from gradbench.draws import Evaluations
 from gradbench.errors import StoreError
 from gradbench.grid import Cell
 from gradbench.result import CellResult, Measured
+from gradbench.show.results import results
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
@@ -148,7 +149,7 @@ def test_rows_are_sorted_by_cost_and_compared() -> None:
 
 def printed(found: list[report.Summary], width: int = 100) -> str:
     text = io.StringIO()
-    show.results(found, to=Console(file=text, width=width, highlight=False))
+    results(found, to=Console(file=text, width=width, highlight=False))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip()
 
 

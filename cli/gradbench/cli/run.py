@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-from gradbench import config, execute, export, grid, report, show, store
+from gradbench import config, execute, export, grid, report, store
 from gradbench.cli import INTERRUPTED
+from gradbench.show.plan import plan
+from gradbench.show.progress import Display
+from gradbench.show.results import outcome as show_outcome
 
 
 @click.command("run")
@@ -46,16 +49,16 @@ def command(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if resume is not None:
         benchmark = store.read(resume).benchmark
-        with show.Display(len(grid.cells(benchmark)), is_quiet=quiet) as display:
+        with Display(len(grid.cells(benchmark)), is_quiet=quiet) as display:
             outcome = execute.resume(resume, display, save_draws=save_draws)
     else:
         path, benchmark = config.find(str(source)), config.load(str(source), overrides)
         cells = grid.cells(benchmark)
         if dry_run:
-            return show.plan(cells)
-        with show.Display(len(cells), is_quiet=quiet) as display:
+            return plan(cells)
+        with Display(len(cells), is_quiet=quiet) as display:
             outcome = execute.start(benchmark, path.parent, root, display, save_draws=save_draws)
-    show.outcome(outcome, benchmark, to_stderr="-" in (csv, json))
+    show_outcome(outcome, benchmark, to_stderr="-" in (csv, json))
     for target, text in ((csv, export.to_csv), (json, export.to_json)):
         if target == "-":
             click.echo(text(outcome.found), nl=False)

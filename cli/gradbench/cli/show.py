@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradbench import export, report, show, store
+from gradbench import export, report, store
+from gradbench.show import results as table
 
 
 @click.command("show")
@@ -12,9 +13,9 @@ from gradbench import export, report, show, store
 def command(results: Path) -> None:
     """Print the table of RESULTS again: a run's folder, finished or not, or a results.csv."""
     if results.is_file():
-        show.results(export.from_csv(results))
+        table.results(export.from_csv(results))
         return
     stored = store.read(results)
-    show.results(
+    table.results(
         report.summaries(stored.results, stored.checks), published=stored.benchmark.published
     )

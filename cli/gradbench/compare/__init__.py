@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from gradbench import ranks
 from gradbench.compare import pair as pairs_of
 from gradbench.compare import rule, trial, words
 from gradbench.compare.pair import WITHOUT, Pair
@@ -74,10 +75,10 @@ def _blocked(key: Key, base: Side, head: Side) -> Row | None:
         return row("missing", f"not in {head.name}")
     if differences := list(_differences(before, after)):
         return row("not comparable", "; ".join(differences))
-    if trouble := _trouble(before):
-        return row("not comparable", f"the base is {trouble}")
-    if trouble := _trouble(after):
-        return row("failed", trouble)
+    if wrong := trouble(before):
+        return row("advisory" if key in base.advisory else "not comparable", f"the base is {wrong}")
+    if wrong := _failure(before, after):
+        return row("failed", wrong)
     return None
 
 
@@ -101,7 +102,7 @@ def _shown(options: Mapping[str, object], name: str) -> str:
     return str(options[name]) if name in options else "not given"
 
 
-def _trouble(series: Series) -> str:
+def trouble(series: Series) -> str:
     """Return why a side's cost means nothing, or an empty string."""
     if "biased" in series.status:
         return f"biased: {series.reason[series.status.index('biased')]}"
@@ -113,6 +114,17 @@ def _trouble(series: Series) -> str:
     reason = series.reason[series.status.index(status)]
     share = f"{status} in {wrong.count(status)} of {len(usable)} replicates"
     return f"{share}: {reason}" if reason else share
+
+
+def _failure(before: Series, after: Series) -> str:
+    """Return why what worked doesn't any more, unless that may be the chance of a few seeds."""
+    wrong = trouble(after)
+    was, now = (pairs_of.is_usable(series) for series in (before, after))
+    if not wrong or "biased" in after.status or not now.any():
+        return wrong
+    counts = ((~now).sum(), len(now), (~was).sum(), len(was))
+    (p,) = ranks.more_often(*(np.array([count]) for count in counts))
+    return wrong if p < rule.FAILED else ""
 
 
 # -- what can --------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ EFFICIENCY = 3 / np.pi  # of ranks on normal noise, against means (Hollander & W
 
 FIRST_LOOK = 8
 LOOKS = 32  # replicates of a cell at most, unless the user allows more
+FAILED = 0.001  # chance of so many replicates without a cost, below which a cell has failed
 FALSE_PASSES = 0.02  # of a 10 % slowdown, at all the looks before the last together
 
 

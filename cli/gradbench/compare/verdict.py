@@ -117,22 +117,34 @@ class Comparison:
         return f"{said} ({', '.join(counts)})."
 
 
-def exit_code(
-    found: Iterable[Comparison], *, allow_missing: bool = False, strict: bool = False
-) -> int:
-    """Return 3 for a regression, 4 for what failed or can't be compared, 5 inconclusive, else 0.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What fails a build beside a regression.
 
-    ``allow_missing`` forgives what is missing or not comparable, never what failed; what is
-    inconclusive counts only under ``strict``.
+    Attributes:
+        allow_missing: forgive what is missing or not comparable; never what failed.
+        strict: don't forgive what is inconclusive.
     """
-    found = list(found)
-    wrong: tuple[Verdict, ...] = ("failed",)
-    if not allow_missing:
-        wrong = ("failed", "missing", "not comparable")
-    if any(comparison.regressions for comparison in found):
-        return REGRESSION
-    if any(comparison.having(*wrong) for comparison in found):
-        return NOT_COMPARED
-    if strict and any(comparison.having("inconclusive") for comparison in found):
-        return INCONCLUSIVE
-    return 0
+
+    allow_missing: bool = False
+    strict: bool = False
+
+    def fails(self, verdict: Verdict) -> bool:
+        """Return whether a row with this verdict fails the build."""
+        wrong = {"regressed", "failed"}
+        wrong |= set() if self.allow_missing else {"missing", "not comparable"}
+        wrong |= {"inconclusive"} if self.strict else set()
+        return verdict in wrong
+
+    def exit_code(self, found: Iterable[Comparison]) -> int:
+        """Return 3 for a regression, 4 for what failed or can't be compared, 5 inconclusive, or 0.
+
+        The first of these that holds of any comparison.
+        """
+        found = list(found)
+        wrong = {row.verdict for each in found for row in each.rows if self.fails(row.verdict)}
+        if any(comparison.regressions for comparison in found):
+            return REGRESSION
+        if wrong - {"inconclusive"}:
+            return NOT_COMPARED
+        return INCONCLUSIVE if wrong else 0

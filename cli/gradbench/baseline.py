@@ -1,0 +1,261 @@
+"""A baseline: what of a run is kept under version control, so that later runs can be held to it.
+
+``results/baselines/NAME/`` holds the resolved ``config.yaml``; ``baseline.json``: when and where,
+and for each model and sampler what was asked, its worst parameters and its noise; and
+``replicates.csv``: a line for each replicate. All of it is small, sorted text.
+"""
+
+import csv
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradbench import compare, config, sides, store
+from gradbench.compare import pair, rule
+from gradbench.errors import SaveError, StoreError, did_you_mean
+from gradbench.result import SCHEMA_VERSION
+from gradbench.sides import DuplicateError, Key, Record, Series, Side
+from gradbench.store import Stored
+
+ROOT = Path("results/baselines")
+PREFIX = "baseline:"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+WORST = tuple(f"ess_worst_{i + 1}" for i in range(rule.N_WORST))
+COLUMNS = (*Record._fields, *WORST)
+MIN_REPLICATES = 8  # fewer tell nothing about the noise
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a baseline can do for one model and sampler.
+
+    Attributes:
+        model, sampler: labels.
+        n_replicates: that have a cost.
+        evaluations_per_ess: median over replicates.
+        noise: sd of the log cost over replicates.
+        catches: the smallest ratio of cost that 32 fresh replicates will catch; None if unknown.
+        advisory: why it can't be gated, with the replicates that it would take, or empty.
+    """
+
+    model: str
+    sampler: str
+    n_replicates: int
+    evaluations_per_ess: float | None
+    noise: float
+    catches: float | None
+    advisory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A stored baseline; ``saved`` is in UTC, ``config_hash`` tells resolved configs apart."""
+
+    name: str
+    saved: str
+    config_hash: str
+    entries: Sequence[Entry]
+    side: Side
+
+
+def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) -> Baseline:
+    """Keep a run as a baseline and return it.
+
+    Raises:
+        StoreError: the name can't be one, is taken, or the run has nothing to keep.
+        SaveError: it can't be written; a baseline of that name is as it was.
+    """
+    path = _path(name, root)
+    if path.exists() and not replace:
+        raise StoreError(f"{path}: is there already; --replace overwrites it")
+    if not run.results:
+        raise StoreError(f"{name}: the run has no results to keep")
+    side = sides.of_run(name, run)
+    worst = {key: pair.worst_parameters(series) for key, series in side.series.items()}
+    resolved = config.dump(run.benchmark)
+    plain = {
+        "schema_version": SCHEMA_VERSION,
+        "saved": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "config_hash": sha256(resolved.encode()).hexdigest()[:16],
+        "machine": dict(run.machine),
+        "cells": [
+            {"model": key[0], "sampler": key[1], "setup": dict(series.setup), "worst": worst[key]}
+            for key, series in side.series.items()
+        ],
+    }
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".baseline-", dir=root))
+    except OSError as error:
+        raise SaveError(f"{root}: can't make a baseline: {error.strerror}") from error
+    try:
+        store.write(scratch / "config.yaml", resolved)
+        store.write(scratch / "baseline.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        store.write(scratch / "replicates.csv", _csv(side, worst))
+        scratch.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return load(name, root)
+
+
+def load(name: str, root: Path = ROOT) -> Baseline:
+    """Return a stored baseline.
+
+    Raises:
+        StoreError: there is none of this name, or it is damaged or too new.
+    """
+    path = _path(name, root)
+    if not (path / "baseline.json").is_file():
+        known = names(root)
+        raise StoreError(
+            f"no baseline {name!r} in {root}{did_you_mean(name, known)}"
+            f" (there are: {', '.join(known) or 'none'}; gradbench baseline save makes one)"
+        )
+    try:
+        plain = json.loads((path / "baseline.json").read_text(encoding="utf-8"))
+        if plain["schema_version"] > SCHEMA_VERSION:
+            raise StoreError(f"{path}: not written by this or an older gradbench")
+        side = _side(name, plain, path / "replicates.csv")
+        return Baseline(name, plain["saved"], plain["config_hash"], _entries(side), side)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path}: not a baseline, or a damaged one: {error!r}") from error
+
+
+def names(root: Path = ROOT) -> list[str]:
+    """Return the names of the stored baselines, sorted."""
+    return sorted(path.parent.name for path in root.glob("[!.]*/baseline.json"))
+
+
+def side(source: str, root: Path = ROOT) -> Side:
+    """Return the side that a user names: ``baseline:NAME``, a run's folder, or a results.csv.
+
+    Raises:
+        StoreError: it is none of these, or can't be read.
+    """
+    if source.startswith(PREFIX):
+        return load(source.removeprefix(PREFIX), root).side
+    path = Path(source)
+    if path.is_file():
+        return sides.of_csv(path)
+    if (path / "baseline.json").is_file():
+        return load(path.name, path.parent).side
+    if not path.is_dir():
+        raise StoreError(
+            f"{source}: no such file or folder; give a run's folder, a results.csv, or {PREFIX}NAME"
+        )
+    found = sides.of_run(source, store.read(path))
+    if not found.series:
+        raise StoreError(f"{source}: no results in it yet")
+    return found
+
+
+def _path(name: str, root: Path) -> Path:
+    if NAME.fullmatch(name) is None:
+        raise StoreError(
+            f"{name!r} can't be a baseline's name: letters, digits and _ . + - only, as it names a"
+            f" folder in {root}"
+        )
+    return root / name
+
+
+def _csv(side: Side, worst: Mapping[Key, Sequence[str]]) -> str:
+    lines = [",".join(COLUMNS)]
+    for key, series in side.series.items():
+        smallest = [series.worst[name] for name in worst[key]]
+        for i in range(len(series.replicate)):
+            numbers = [series.n_evaluations[i], series.ess[i], series.cpu_s[i]]
+            numbers += [ess[i] for ess in smallest]
+            words = [series.replicate[i], series.seed[i], series.status[i]]
+            words += [_quoted(series.reason[i]), series.fingerprint[i]]
+            # Six digits: a hundredth of the noise of the quietest cell, and a diff stays readable.
+            shown = [f"{x:.6g}" if np.isfinite(x) else "" for x in numbers]
+            shown[0] = f"{numbers[0]:.0f}" if np.isfinite(numbers[0]) else ""
+            shown += [""] * (len(WORST) - len(smallest))
+            lines.append(",".join([_quoted(key[0]), _quoted(key[1]), *map(str, words), *shown]))
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
+
+
+def _side(name: str, plain: JSON, table: Path) -> Side:
+    cells = {(cell["model"], cell["sampler"]): cell for cell in plain["cells"]}
+    worst: dict[Key, dict[str, dict[int, float]]] = {}
+    try:
+        with table.open(encoding="utf-8", newline="") as lines:
+            series = sides.gather(
+                _records(table, csv.reader(lines), cells, worst),
+                {key: cell["setup"] for key, cell in cells.items()},
+                worst,
+            )
+    except (UnicodeDecodeError, csv.Error, DuplicateError) as error:
+        raise StoreError(f"{table}: can't be read: {error}") from error
+    side = Side(PREFIX + name, series, plain["machine"])
+    advisory = {(e.model, e.sampler): e.advisory for e in _entries(side) if e.advisory}
+    return Side(side.name, side.series, side.machine, advisory)
+
+
+def _records(
+    table: Path,
+    lines: Iterator[list[str]],
+    cells: Mapping[Key, JSON],
+    worst: dict[Key, dict[str, dict[int, float]]],
+) -> Iterator[Record]:
+    if tuple(next(lines, [])) != COLUMNS:
+        raise StoreError(f"{table}: not the replicates of a baseline")
+    n_words = len(Record._fields) - 3
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(COLUMNS) or (line[0], line[1]) not in cells:
+            raise StoreError(f"{table}:{number}: cut short, or not in baseline.json")
+        model, sampler, replicate, seed, status, reason, fingerprint = line[:n_words]
+        numbers = [float(text or "nan") for text in line[n_words:]]
+        key = (model, sampler)
+        of_cell = worst.setdefault(key, {})
+        for parameter, ess in zip(cells[key]["worst"], numbers[3:], strict=False):
+            of_cell.setdefault(parameter, {})[int(replicate)] = ess
+        yield Record(
+            model, sampler, int(replicate), int(seed), status, reason, fingerprint, *numbers[:3]
+        )
+
+
+def _entries(side: Side) -> list[Entry]:
+    n_cells = len(side.series)
+    return [_entry(key, series, n_cells) for key, series in side.series.items()]
+
+
+def _entry(key: Key, series: Series, n_cells: int) -> Entry:
+    usable = pair.is_usable(series)
+    n = int(usable.sum())
+    cost = series.n_evaluations[usable] / series.ess[usable]
+    typical = float(np.median(cost)) if n else None
+    trouble = compare.trouble(series)
+    if trouble or n < MIN_REPLICATES:
+        why = trouble or f"{n} replicates tell too little of the noise: save at least 64"
+        return Entry(*key, n, typical, float("nan"), None, why)
+    noise = pair.noise(series)
+    se = rule.standard_error(noise, n, rule.LOOKS)
+    catches = rule.catches(se, n_cells)
+    why = ""
+    if catches > rule.GATED:
+        needed = rule.n_needed(noise, rule.GATED, n_cells)
+        why = (
+            f"too noisy to be judged: replicates vary by {noise:.0%}, {n} of them against"
+            f" {rule.LOOKS} would catch {np.exp(catches) - 1:+.0%}; about {needed} a side would"
+            f" catch {np.exp(rule.GATED) - 1:+.0%}"
+        ).replace("%", " %")
+    return Entry(*key, n, typical, noise, float(np.exp(catches)), why)

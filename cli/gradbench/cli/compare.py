@@ -1,0 +1,50 @@
+"""``gradbench compare``."""
+
+from collections.abc import Sequence
+
+import click
+
+from gradbench import baseline
+from gradbench.cli.verdict import policy_options, report_options, tell
+from gradbench.compare import compare
+from gradbench.compare.verdict import Policy
+from gradbench.errors import StoreError
+
+
+@click.command("compare")
+@click.argument("sources", metavar="BASE HEAD [HEAD]...", nargs=-1, required=True)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["never", "regression"]),
+    default="never",
+    show_default=True,
+    help="Whether the verdict is the exit code.",
+)
+@policy_options
+@report_options
+def command(
+    sources: Sequence[str],
+    fail_on: str,
+    policy: Policy,
+    formats: Sequence[str],
+    outputs: Sequence[str],
+) -> int:
+    """Set results side by side: runs' folders, results.csv files, or baseline:NAME.
+
+    The first is what the others are held against.
+    """
+    if len(sources) < 2:
+        raise click.UsageError("give two or more to compare: BASE HEAD")
+    base, *heads = (baseline.side(source) for source in sources)
+    for head in heads:
+        if not base.series.keys() & head.series.keys():
+            ours, theirs = (
+                ", ".join(f"{sampler} on {model}" for model, sampler in list(side.series)[:3])
+                for side in (base, head)
+            )
+            raise StoreError(
+                f"{base.name} and {head.name} have no model and sampler in common: there {ours};"
+                f" here {theirs}"
+            )
+    code = tell([compare(base, head) for head in heads], policy, formats, outputs)
+    return 0 if fail_on == "never" else code

@@ -1,0 +1,81 @@
+"""What the commands that judge have in common: their flags, and how verdicts are told."""
+
+import functools
+import io
+import sys
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradbench import announce, store
+from gradbench.compare.verdict import Comparison, Policy
+from gradbench.show import comparison as table
+from gradbench.show.console import console
+
+Command = Callable[..., int]
+
+
+def policy_options(command: Command) -> Command:
+    """Add the flags that say what fails a build, handed over as ``policy``."""
+
+    @click.option("--strict", is_flag=True, help="Exit code 5 where a verdict is inconclusive.")
+    @click.option("--allow-missing", is_flag=True, help="Forgive what is missing.")
+    @functools.wraps(command)
+    def wrapped(*, strict: bool, allow_missing: bool, **others: Any) -> int:
+        return command(policy=Policy(strict=strict, allow_missing=allow_missing), **others)
+
+    return wrapped
+
+
+def report_options(command: Command) -> Command:
+    """Add the flags that say in what form verdicts are told, and where."""
+    formats = click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        type=click.Choice(["table", *announce.FORMATS]),
+        help="What to print; may be given several times.  [default: table]",
+    )
+    outputs = click.option(
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="FILE",
+        help="Where the first --format goes, the second, and so on; - is stdout.",
+    )
+    return formats(outputs(command))
+
+
+def tell(
+    found: Sequence[Comparison], policy: Policy, formats: Sequence[str], outputs: Sequence[str]
+) -> int:
+    """Print and write verdicts in every form asked for; return the policy's exit code.
+
+    Where stdout carries none of it, or data, people read the table on stderr.
+    """
+    if len(outputs) > len(formats):
+        raise click.UsageError("each --output needs a --format before it")
+    if not formats:
+        table.comparisons(found)
+    elif "table" not in formats:
+        table.comparisons(found, to=console(sys.stderr))
+    for form, output in zip_longest(formats, outputs):
+        is_stdout = output in {None, "-"}
+        if form == "table" and is_stdout:
+            table.comparisons(found)
+            continue
+        text = _table(found) if form == "table" else announce.FORMATS[form](found, policy)
+        if is_stdout:
+            click.echo(text, nl=False)
+        else:
+            store.write(Path(output), text)
+    return policy.exit_code(found)
+
+
+def _table(found: Sequence[Comparison]) -> str:
+    text = io.StringIO()
+    table.comparisons(found, to=console(text))
+    return text.getvalue()

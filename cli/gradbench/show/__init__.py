@@ -1,0 +1,1 @@
+"""Rows to the terminal: the only package that imports rich."""

@@ -1,0 +1,169 @@
+"""Verdicts and baselines on the terminal."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gradbench.baseline import Baseline
+from gradbench.compare.verdict import Comparison, Row, Verdict
+from gradbench.compare.words import times
+from gradbench.show.console import console, item, significant
+
+STYLES: dict[Verdict, str] = {
+    "regressed": "bold red",
+    "failed": "bold red",
+    "missing": "red",
+    "not comparable": "red",
+    "inconclusive": "yellow",
+    "traded": "yellow",
+    "improved": "green",
+    "advisory": "dim",
+    "fine": "green",
+    "identical": "green",
+    "new": "cyan",
+}
+EXPLAINED: tuple[Verdict, ...] = (
+    "regressed", "failed", "missing", "not comparable", "inconclusive", "traded", "improved",
+    "advisory",
+)  # fmt: skip
+
+
+def _time(row: Row) -> str:
+    """Return the ratio of times, in brackets where it is only shown."""
+    shown = times(row.time)
+    return shown if row.is_time_judged or row.time is None else f"({shown})"
+
+
+def _change(row: Row) -> str:
+    both = f"{significant(row.base)} → {significant(row.head)}"
+    return "–" if row.base is None and row.head is None else both
+
+
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    "model": lambda row: row.model,
+    "sampler": lambda row: row.sampler,
+    "evals/ESS\nbase → head": _change,
+    "evals/ESS\n[95 % CI]": lambda row: times(row.evaluations),
+    "time per eval\n[95 % CI]": _time,
+    "replicates\nbase, head": lambda row: f"{row.n_base}, {row.n_head}",
+}
+
+
+def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> None:
+    """Print the verdict in a sentence, a table, and a line for each row that needs one."""
+    to = to or console()
+    for comparison in found:
+        to.print(Text(comparison.sentence, style="bold"), soft_wrap=True)
+        to.print(Text(f"{comparison.base} → {comparison.head}", style="dim"), soft_wrap=True)
+    to.print()
+    to.print(_one(found[0]) if len(found) == 1 else _several(found))
+    to.print()
+    for comparison in found:
+        # Of several heads each line says whose it is.
+        against = "" if len(found) == 1 else f"{comparison.head}: "
+        for pool in comparison.pooled:
+            said = "regressed" if pool.is_regressed else "no loss proven"
+            to.print(
+                item(f"{against}{pool.name}: evaluations/ESS {times(pool.evaluations)}: {said}")
+            )
+        for row in comparison.having(*EXPLAINED):
+            to.print(item(f"{against}{row.name}: {row.verdict}: {row.reason}"))
+
+    for note in dict.fromkeys(note for comparison in found for note in comparison.notes):
+        to.print(item(note))
+
+
+def baseline(stored: Baseline) -> None:
+    """Print what a baseline can do for each model and sampler."""
+    to = console()
+    to.print(Text(stored.name, style="bold") + Text(f"  {_circumstances(stored)}", style="dim"))
+    table = _table("model", "sampler", "replicates", "evals/ESS", "noise (sd)", "catches", "gate")
+    for entry in stored.entries:
+        table.add_row(
+            entry.model,
+            entry.sampler,
+            str(entry.n_replicates),
+            significant(entry.evaluations_per_ess),
+            "–" if entry.catches is None else f"{entry.noise:.1%}".replace("%", " %"),
+            "–" if entry.catches is None else f"{entry.catches - 1:+.0%}".replace("%", " %"),
+            Text("advisory", style="yellow") if entry.advisory else Text("yes", style="green"),
+        )
+    to.print(table)
+    to.print()
+    for entry in stored.entries:
+        if entry.advisory:
+            to.print(item(f"{entry.sampler} on {entry.model}: advisory: {entry.advisory}"))
+
+
+def baselines(stored: Sequence[Baseline]) -> None:
+    """Print a line for each baseline."""
+    to = console()
+    if not stored:
+        to.print("no baselines here; gradbench baseline save RUN NAME makes one")
+        return
+    table = _table("name", "cells", "advisory", "replicates", "made", "Python", "PyMC")
+    for one in stored:
+        n_advisory = sum(bool(entry.advisory) for entry in one.entries)
+        replicates = sum(entry.n_replicates for entry in one.entries)
+        machine = one.side.machine
+        versions = machine.get("versions", {})
+        table.add_row(
+            one.name,
+            str(len(one.entries)),
+            str(n_advisory),
+            str(replicates),
+            one.saved,
+            machine.get("python", "?"),
+            versions.get("pymc", "?"),
+        )
+    to.print(table)
+
+
+def _one(comparison: Comparison) -> Table:
+    table = _table("verdict", *_COLUMNS)
+    for row in comparison.rows:
+        cells = [text(row) for text in _COLUMNS.values()]
+        table.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
+    return table
+
+
+def _several(found: Sequence[Comparison]) -> Table:
+    """Return one row for each model and sampler, and a column for each head."""
+    table = _table("model", "sampler", *(comparison.head for comparison in found))
+    rows = [{(row.model, row.sampler): row for row in comparison.rows} for comparison in found]
+    for key in dict.fromkeys(key for of_head in rows for key in of_head):
+        cells = [
+            Text(f"{times(row.evaluations)}\n{row.verdict}", style=STYLES[row.verdict])
+            if (row := of_head.get(key))
+            else Text("–")
+            for of_head in rows
+        ]
+        table.add_row(*key, *cells)
+    return table
+
+
+def _table(*heads: str) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    left = {"verdict", "model", "sampler", "name", "made", "gate", "Python", "PyMC"}
+    for head in heads:
+        align: Any = "left" if head in left else "right"
+        table.add_column(head, justify=align, vertical="bottom", overflow="fold")
+    return table
+
+
+def _circumstances(stored: Baseline) -> str:
+    machine = stored.side.machine
+    versions = machine.get("versions", {})
+    said = [
+        stored.saved,
+        f"config {stored.config_hash[:8]}",
+        f"Python {machine.get('python', '?')}",
+    ]
+    said += [f"{name} {versions[name]}" for name in ("pymc", "emcee") if name in versions]
+    return ", ".join(said)

@@ -1,0 +1,37 @@
+"""Where text goes, and how numbers look in it."""
+
+import math
+import os
+import sys
+from typing import IO
+
+from rich.console import Console
+from rich.table import Table
+
+PIPE_WIDTH = 100  # columns where there is no terminal to ask
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """Return a console for a stream, stdout by default; 100 columns wide in a pipe."""
+    file = file or sys.stdout
+    is_narrowed = file.isatty() or "COLUMNS" in os.environ
+    return Console(
+        file=file, width=None if is_narrowed else PIPE_WIDTH, highlight=False, soft_wrap=False
+    )
+
+
+def item(line: str) -> Table:
+    """Return a line with a hanging indent where it wraps."""
+    item = Table.grid(padding=(0, 1, 0, 0))
+    item.add_row("•", line)
+    return item
+
+
+def significant(value: float | None) -> str:
+    """Return three significant digits, never in powers of ten: 0.0123, 1.23, 1230."""
+    if value is None or math.isnan(value):
+        return "–"
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(digits, 6)}f}".replace(",", " ")

@@ -1,0 +1,67 @@
+"""What is under way, on stderr."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from gradbench.grid import Cell
+from gradbench.show.console import console
+
+
+class Display:
+    """Progress on stderr while cells run; silent where stderr is no terminal, or when quiet."""
+
+    def __init__(self, n_cells: int, *, is_quiet: bool) -> None:
+        stderr = console(sys.stderr)
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=is_quiet or not stderr.is_terminal,
+            # A redraw takes the time of the one other core: be seldom.
+            refresh_per_second=2,
+        )
+        self._task = self._progress.add_task("starting", total=n_cells)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def compiling(self, model: str, sampler: str) -> None:
+        """Show that a model is compiled for a sampler."""
+        self._say(f"compiling {model} {sampler}".rstrip())
+
+    def sampling(self, cell: Cell) -> None:
+        """Show that a cell runs."""
+        self._say(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
+
+    def finished(self, n: int = 1) -> None:
+        """Count n more cells as done."""
+        self._progress.advance(self._task, n)
+
+    def _say(self, words: str) -> None:
+        self._progress.update(self._task, description=words)
