@@ -31,6 +31,7 @@ ORDER = [
     "machine",
     "result",
     "trust",
+    "plant",
     "worker",
     "runner",
     "store",
@@ -41,6 +42,8 @@ ORDER = [
     "export",
     "announce",
     "execute",
+    "gate",
+    "selftest",
     "show",
     "cli",
 ]

@@ -177,6 +177,28 @@ def load(source: str, overrides: Sequence[str] = ()) -> Benchmark:
     return _resolve(benchmark, path.parent)
 
 
+def only(benchmark: Benchmark, labels: Sequence[str]) -> Benchmark:
+    """Return a benchmark with only the models and the samplers that are named.
+
+    Naming none of one kind keeps all of that kind. Seeds stay what they were.
+
+    Raises:
+        ConfigError: a label is neither a model's nor a sampler's.
+    """
+    known = [*benchmark.models, *benchmark.samplers]
+    for label in labels:
+        if label not in known:
+            hint = did_you_mean(label, known)
+            raise ConfigError(
+                f"--only {label}: no such model or sampler{hint} (there are: {', '.join(known)})"
+            )
+    kept = {}
+    for section, entries in (("models", benchmark.models), ("samplers", benchmark.samplers)):
+        named = {label: entry for label, entry in entries.items() if label in labels}
+        kept[section] = named or entries
+    return benchmark.model_copy(update=kept)
+
+
 def restore(path: Path) -> Benchmark:
     """Return the benchmark of a run's folder; its model files need not exist any more.
 

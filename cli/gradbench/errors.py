@@ -19,6 +19,10 @@ class SamplerError(GradbenchError):
     """A sampler can't run with these options on this model."""
 
 
+class InterpreterError(GradbenchError):
+    """Another Python can't run gradbench's workers."""
+
+
 class StoreError(GradbenchError):
     """A results folder can't be read: it is missing, foreign, locked or damaged."""
 

@@ -10,12 +10,16 @@ from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import StoreError
 from gradbench.report import Summary
+from gradbench.result import CellResult
 from gradbench.runner import Observer, Runner
 from gradbench.store import RunFolder
 
 
 class Display(Observer, Protocol):
-    """An observer that also counts finished cells."""
+    """An observer that also counts cells."""
+
+    def planned(self, n: int) -> None:
+        """So many more cells will be run."""
 
     def finished(self, n: int = 1) -> None:
         """So many more cells are done."""
@@ -39,11 +43,12 @@ def start(
         ModelError, SamplerError: the plan can't be run; nothing was written.
         SaveError: a result can't be written; those before it are kept.
     """
-    paths = _paths(benchmark, base)
+    models_at = paths(benchmark, base)
     cells = grid.cells(benchmark)
-    with Runner(benchmark, paths, display) as runner:
+    display.planned(len(cells))
+    with Runner(benchmark, models_at, display) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": _fingerprints(paths)}
+        about = {"machine": machine.describe(), "models": fingerprints(models_at)}
         folder = store.create(root, benchmark, about)
         with store.locked(folder):
             return _run(runner, cells, folder, display, save_draws=save_draws)
@@ -58,18 +63,19 @@ def resume(path: Path, display: Display, *, save_draws: bool) -> Outcome:
     """
     stored = store.read(path)
     benchmark = stored.benchmark
-    paths = _paths(benchmark, path)
-    for label, fingerprint in _fingerprints(paths).items():
+    models_at = paths(benchmark, path)
+    for label, fingerprint in fingerprints(models_at).items():
         if stored.models.get(label) != fingerprint:
             raise StoreError(
-                f"{path}: {paths[label]} has changed since this run began;"
+                f"{path}: {models_at[label]} has changed since this run began;"
                 " restore the model, or start a new run"
             )
     done = {result.cell.id for result in stored.results}
     todo = [cell for cell in grid.cells(benchmark) if cell.id not in done]
     folder = RunFolder(path)
-    with store.locked(folder), Runner(benchmark, paths, display) as runner:
-        display.finished(len(done))
+    display.planned(len(todo) + len(done))
+    display.finished(len(done))
+    with store.locked(folder), Runner(benchmark, models_at, display) as runner:
         runner.preflight(todo)
         return _run(runner, todo, folder, display, save_draws=save_draws)
 
@@ -85,25 +91,40 @@ def _run(
     is_interrupted = False
     try:
         for found in runner.run(cells, folder.draws if save_draws else None):
-            if isinstance(found, DensityCheck):
-                folder.add_check(found)
-            else:
-                folder.add(found)
-                display.finished()
+            keep(found, folder, display)
     except KeyboardInterrupt:
         is_interrupted = True
+    return Outcome(folder.path, tabulate(folder), is_interrupted)
+
+
+def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) -> None:
+    """Write what was just found.
+
+    Raises:
+        SaveError: it can't be written; what was there before is untouched.
+    """
+    if isinstance(found, DensityCheck):
+        folder.add_check(found)
+    else:
+        folder.add(found)
+        display.finished()
+
+
+def tabulate(folder: RunFolder) -> list[Summary]:
+    """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
     stored = store.read(folder.path)
     summaries = report.summaries(stored.results, stored.checks)
     store.write(folder.path / "results.csv", export.to_csv(summaries))
     parameters = report.parameter_rows(stored.results)
     store.write(folder.path / "parameters.csv", export.to_csv(parameters))
-    return Outcome(folder.path, summaries, is_interrupted)
+    return summaries
 
 
-def _paths(benchmark: Benchmark, base: Path) -> dict[str, Path]:
+def paths(benchmark: Benchmark, base: Path) -> dict[str, Path]:
     """Return the file of each model, by its label with the sweep's point."""
     return {cell.model: models.find(cell.model_use, base) for cell in grid.cells(benchmark)}
 
 
-def _fingerprints(paths: Mapping[str, Path]) -> dict[str, str]:
-    return {label: models.fingerprint(path) for label, path in paths.items()}
+def fingerprints(models_at: Mapping[str, Path]) -> dict[str, str]:
+    """Return the fingerprint of each model's file."""
+    return {label: models.fingerprint(path) for label, path in models_at.items()}

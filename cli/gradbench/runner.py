@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from gradbench import density, machine, trust
+from gradbench import __version__, density, machine, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
-from gradbench.errors import ModelError, SamplerError
+from gradbench.errors import InterpreterError, ModelError, SamplerError
 from gradbench.grid import Cell
-from gradbench.result import CellResult, Measured, Status
+from gradbench.plant import Planted
+from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
 
 POLL_S = 0.1  # how often a worker's memory is looked at; the worker itself is not disturbed
 
@@ -50,13 +52,13 @@ class Stopped(Exception):  # noqa: N818 - a limit reached is no error
 class Worker:
     """One worker process. After ``Stopped`` with any status but ``failed`` it is gone."""
 
-    def __init__(self, *, threads: int, limits: Limits) -> None:
+    def __init__(self, *, threads: int, limits: Limits, python: str = sys.executable) -> None:
         self._limits = limits
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gradbench.worker", str(theirs.fileno()), str(os.getpid())],
+                [python, "-m", "gradbench.worker", str(theirs.fileno()), str(os.getpid())],
                 env=machine.environment(threads),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -130,15 +132,34 @@ class Worker:
 class Runner:
     """Runs a benchmark's cells, one model after another, its samplers' replicates in turn.
 
-    A worker stays warm for its model and sampler, so that imports and compilation are paid once.
+    A worker stays warm for its model and sampler, so that imports and compilation are paid once
+    in each call of ``run``.
+
+    Args:
+        benchmark: threads, limits and gates.
+        paths: the file of each model, by label.
+        observer: is told what is under way.
+        python: the interpreter of the workers.
+        planted: makes every log-density dearer on purpose, to try the gate.
     """
 
-    def __init__(self, benchmark: Benchmark, paths: Mapping[str, Path], observer: Observer) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        paths: Mapping[str, Path],
+        observer: Observer,
+        *,
+        python: str = sys.executable,
+        planted: Planted | None = None,
+    ) -> None:
         self._benchmark = benchmark
         self._paths = paths
         self._observer = observer
+        self._python = python
+        self._planted = planted
         self._workers: dict[str, Worker] = {}
         self._spares: list[Worker] = []
+        self._checked: dict[tuple[str, str], Stopped | None] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -189,10 +210,19 @@ class Runner:
                 if complaint is not None:
                     raise SamplerError(f"samplers.{sampler}: on model {label}: {complaint}")
 
+    def machine(self) -> dict[str, Any]:
+        """Return what the workers run on, with the versions of their interpreter's packages."""
+        self._start_spares(1)
+        described: dict[str, Any] = self._spares[0].call("machine")
+        return described
+
     def run(
         self, cells: Sequence[Cell], save_to: Path | None = None
     ) -> Iterator[DensityCheck | CellResult]:
-        """Yield each model's density check, then each cell's result as it is finished."""
+        """Yield each model's density check, then each cell's result as it is finished.
+
+        May be called again with more replicates: what was checked is not checked again.
+        """
         for label, group in groupby(cells, key=lambda cell: cell.model):
             yield from self._run_model(label, list(group), save_to)
             self._close_workers()
@@ -202,12 +232,15 @@ class Runner:
     ) -> Iterator[DensityCheck | CellResult]:
         self._start_spares(len(_first_of_each(cells)))
         given_up = self._build_all(cells)
-        check, refusals = self._check_density(
-            label, [c for c in cells if c.sampler not in given_up]
-        )
-        if check is not None:
-            yield check
-        given_up |= refusals
+        built = [cell for cell in cells if cell.sampler not in given_up]
+        if any((label, cell.sampler) not in self._checked for cell in built):
+            check, refusals = self._check_density(label, built)
+            self._checked |= {(label, c.sampler): refusals.get(c.sampler) for c in built}
+            if check is not None:
+                yield check
+        for cell in built:
+            if refusal := self._checked[label, cell.sampler]:
+                given_up[cell.sampler] = refusal
         for cell in cells:
             if cell.sampler in given_up:
                 stopped = given_up[cell.sampler]
@@ -270,7 +303,12 @@ class Runner:
         self._start_spares(1)
         worker = self._spares.pop(0)
         try:
-            worker.call("build", path=str(self._paths[cell.model]), cell=cell.to_json())
+            worker.call(
+                "build",
+                path=str(self._paths[cell.model]),
+                cell=cell.to_json(),
+                planted=self._planted and asdict(self._planted),
+            )
         except BaseException:
             worker.close()
             raise
@@ -281,13 +319,48 @@ class Runner:
         """Have n workers ready, no more than there are cores: they import side by side."""
         while len(self._spares) < min(n, os.cpu_count() or 1):
             self._spares.append(
-                Worker(threads=self._benchmark.threads, limits=self._benchmark.limits)
+                Worker(
+                    threads=self._benchmark.threads,
+                    limits=self._benchmark.limits,
+                    python=self._python,
+                )
             )
 
     def _close_workers(self) -> None:
         for worker in (*self._workers.values(), *self._spares):
             worker.close()
         self._workers, self._spares = {}, []
+
+
+def interpreter(path: Path) -> str:
+    """Return the command of another Python that can run our workers.
+
+    Args:
+        path: an interpreter, or the folder of a virtual environment.
+
+    Raises:
+        InterpreterError: it can't be run, has no gradbench, or one that speaks another version.
+    """
+    python = path / "bin" / "python" if path.is_dir() else path
+    ask = "from gradbench.result import SCHEMA_VERSION; print(SCHEMA_VERSION)"
+    try:
+        answer = subprocess.run(
+            [str(python), "-c", ask], capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InterpreterError(f"{path}: is no Python that can be run: {error}") from error
+    if answer.returncode != 0:
+        said = "".join(answer.stderr.strip().splitlines()[-1:])
+        raise InterpreterError(
+            f"{path}: gradbench can't be imported there ({said});"
+            f" install it with: {python} -m pip install gradbench=={__version__}"
+        )
+    if answer.stdout.strip() != str(SCHEMA_VERSION):
+        raise InterpreterError(
+            f"{path}: has another version of gradbench; both sides need the same:"
+            f" {python} -m pip install gradbench=={__version__}"
+        )
+    return str(python)
 
 
 def _first_of_each(cells: Sequence[Cell]) -> dict[str, Cell]:

@@ -13,6 +13,7 @@ import numpy as np
 from gradbench import report
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
+from gradbench.grid import Cell
 from gradbench.report import Summary
 from gradbench.result import CellResult
 from gradbench.store import Stored
@@ -77,20 +78,35 @@ class Side:
         series: by model and sampler, in the order of the plan.
         machine: what it ran on, as in ``run.json``; empty where that isn't known.
         advisory: why a model and sampler can't be gated; only a baseline says so.
+        config: the file to run it again with; empty where there is none.
     """
 
     name: str
     series: Mapping[Key, Series]
     machine: Mapping[str, Any] = field(default_factory=dict)
     advisory: Mapping[Key, str] = field(default_factory=dict)
+    config: str = ""
 
 
 def of_run(name: str, run: Stored) -> Side:
-    """Return the side that a run's folder gives."""
+    """Return the side that a run gives; its name is its folder."""
     found = report.summaries(run.results, run.checks)
     setups = {(s.model, s.sampler): setup(s) for s in found}
     worst = _worst(run.results)
-    return Side(name, gather(map(_record, found), setups, worst), run.machine)
+    config = str(Path(name) / "config.yaml")
+    return Side(name, gather(map(_record, found), setups, worst), run.machine, config=config)
+
+
+def planned(cells: Iterable[Cell]) -> Side:
+    """Return the side of cells that were not run: their setups, as far as they are known."""
+    unknown = dict.fromkeys(NUMBERS)
+    setups = {
+        (cell.model, cell.sampler): {
+            "params": cell.params, "options": cell.options, "init": cell.init, **unknown
+        }
+        for cell in cells
+    }  # fmt: skip
+    return Side("", {key: _Columns().series(key, setup, {}) for key, setup in setups.items()})
 
 
 def of_csv(path: Path) -> Side:

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import compat, density, diagnostics, machine, models, samplers
+from gradbench import compat, density, diagnostics, machine, models, plant, samplers
 from gradbench.draws import Draws
 from gradbench.errors import GradbenchError
 from gradbench.grid import Cell
+from gradbench.plant import Planted
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
 from gradbench.target import Init, Target
@@ -54,12 +55,22 @@ class Session:
             complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
         return {"ndim": target.ndim, "complaints": complaints}
 
-    def build(self, path: str, cell: dict[str, Any]) -> dict[str, Any]:
+    def machine(self) -> dict[str, Any]:
+        """Return what this worker runs on, and its versions."""
+        return machine.describe()
+
+    def build(
+        self, path: str, cell: dict[str, Any], planted: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Compile model and sampler, timed, and run a few untimed steps."""
         parsed = Cell.from_json(cell)
         sampler = samplers.load(parsed.sampler_use)
         options = sampler.Options(**parsed.options)
         model, reference = models.load(Path(path), parsed.params)
+        if planted is not None:
+            plant.plant(model, Planted(**planted))
+            if planted["is_detuned"]:
+                options = options.model_copy(update=dict(sampler.DETUNED))
         stopwatch = Stopwatch()
         stopwatch.start("compile")
         target = Target(model, reference, mode=compat.mode(options.backend))
@@ -83,6 +94,22 @@ class Session:
     def probe(self, at: list[list[float]]) -> dict[str, Any]:
         """Return what the sampler's density and the target's are at these points."""
         return asdict(density.probe(self.built, self.target, np.array(at)))
+
+    def calibrate(self, path: str, cell: dict[str, Any], share: float) -> int:
+        """Return the planted work that makes one evaluation longer by this share."""
+        parsed = Cell.from_json(cell)
+        sampler = samplers.load(parsed.sampler_use)
+        options = sampler.Options(**parsed.options)
+        spent = []
+        for planted in (None, Planted(work=plant.TRIAL)):
+            model, reference = models.load(Path(path), parsed.params)
+            if planted is not None:
+                plant.plant(model, planted)
+            target = Target(model, reference, mode=compat.mode(options.backend))
+            built = sampler.build(target, options)
+            points = target.initial(np.random.default_rng(0), options.n_starts)
+            spent.append(plant.seconds(built, points))
+        return plant.work_for(share, *spent)
 
     def sample(self, cell: dict[str, Any], save: str | None) -> dict[str, Any]:
         """Run one cell; return what was measured. ``save`` names the file for its draws."""
@@ -164,7 +191,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
     """Answer requests until the other side hangs up."""
     session = Session()
     known: dict[str, Callable[..., Any]] = {
-        name: getattr(session, name) for name in ("describe", "build", "points", "probe", "sample")
+        name: getattr(session, name)
+        for name in ("machine", "describe", "build", "points", "probe", "sample", "calibrate")
     }
     while True:
         try:

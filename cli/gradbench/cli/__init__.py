@@ -19,6 +19,8 @@ class _Commands(click.Group):
         "run": "Run a benchmark and report the cost of one effective sample.",
         "show": "Print the table of a finished or interrupted run again.",
         "compare": "Set results side by side: what got dearer, and how sure is that?",
+        "check": "Run until each sampler is judged against a baseline: the gate for CI.",
+        "ab": "Run two interpreters by turns on this machine, and judge time as well.",
         "baseline": "Keep runs that later ones are held against.",
         "schema": "Print the JSON Schema of a config, for editors.",
     }
@@ -40,10 +42,9 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="gradbench %(version)s")
-def gradbench() -> None:  # noqa: D301 - \b is click's sign for a paragraph left as it is
+def gradbench() -> None:
     """Which MCMC sampler should I use, and what does one effective sample cost?
 
-    \b
     Exit codes: 0 done; 1 a cell failed, or its ESS is contradicted by its errors;
     2 a mistake in the config or the command line; 3 a regression is proven; 4 a cell
     is missing, broken or not comparable; 5 inconclusive, under --strict; 130 interrupted,

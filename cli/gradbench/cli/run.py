@@ -16,6 +16,7 @@ from gradbench.show.results import outcome as show_outcome
 @click.command("run")
 @click.argument("source", metavar="CONFIG", required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--only", multiple=True, metavar="LABEL", help="Run only this model or sampler.")
 @click.option("--dry-run", is_flag=True, help="Print the cells; run nothing.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder.")
 @click.option(
@@ -33,6 +34,7 @@ from gradbench.show.results import outcome as show_outcome
 def command(
     source: str | None,
     overrides: Sequence[str],
+    only: Sequence[str],
     dry_run: bool,
     resume: Path | None,
     root: Path,
@@ -44,19 +46,19 @@ def command(
     """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
     if (source is None) == (resume is None):
         raise click.UsageError("give a CONFIG to run, or --resume RESULTS to finish a run")
-    if resume is not None and (overrides or dry_run):
+    if resume is not None and (overrides or only or dry_run):
         raise click.UsageError("--resume takes the config of the run it finishes")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if resume is not None:
         benchmark = store.read(resume).benchmark
-        with Display(len(grid.cells(benchmark)), is_quiet=quiet) as display:
+        with Display(is_quiet=quiet) as display:
             outcome = execute.resume(resume, display, save_draws=save_draws)
     else:
-        path, benchmark = config.find(str(source)), config.load(str(source), overrides)
-        cells = grid.cells(benchmark)
+        path = config.find(str(source))
+        benchmark = config.only(config.load(str(source), overrides), only)
         if dry_run:
-            return plan(cells)
-        with Display(len(cells), is_quiet=quiet) as display:
+            return plan(grid.cells(benchmark))
+        with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, path.parent, root, display, save_draws=save_draws)
     show_outcome(outcome, benchmark, to_stderr="-" in (csv, json))
     for target, text in ((csv, export.to_csv), (json, export.to_json)):

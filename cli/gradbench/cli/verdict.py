@@ -11,7 +11,10 @@ from typing import Any
 import click
 
 from gradbench import announce, store
+from gradbench.cli import INTERRUPTED
+from gradbench.compare import rule
 from gradbench.compare.verdict import Comparison, Policy
+from gradbench.gate import Judged
 from gradbench.show import comparison as table
 from gradbench.show.console import console
 
@@ -28,6 +31,34 @@ def policy_options(command: Command) -> Command:
         return command(policy=Policy(strict=strict, allow_missing=allow_missing), **others)
 
     return wrapped
+
+
+def run_options(command: Command) -> Command:
+    """Add the flags of what is run, and where it is kept."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="No progress display."),
+        click.option(
+            "--results",
+            "root",
+            type=click.Path(path_type=Path),
+            default="results",
+            show_default=True,
+            help="The runs are kept here, in NAME/TIME/.",
+        ),
+        click.option(
+            "--max-replicates",
+            type=click.IntRange(1, 10_000),
+            default=rule.LOOKS,
+            show_default=True,
+            help="Of a cell that stays undecided.",
+        ),
+        click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler."),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def report_options(command: Command) -> Command:
@@ -73,6 +104,19 @@ def tell(
         else:
             store.write(Path(output), text)
     return policy.exit_code(found)
+
+
+def tell_judged(
+    judged: Judged, policy: Policy, formats: Sequence[str], outputs: Sequence[str]
+) -> int:
+    """Tell a verdict, and on stderr where the runs are that it rests on."""
+    folders = " and ".join(map(str, judged.folders))
+    if judged.comparison is None:
+        click.echo(f"interrupted before a verdict; what was run is in {folders}", err=True)
+        return INTERRUPTED
+    code = tell([judged.comparison], policy, formats, outputs)
+    click.echo(f"results: {folders}", err=True)
+    return code
 
 
 def _table(found: Sequence[Comparison]) -> str:

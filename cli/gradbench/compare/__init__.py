@@ -16,7 +16,7 @@ from gradbench.compare import rule, trial, words
 from gradbench.compare.pair import WITHOUT, Pair
 from gradbench.compare.rule import ONCE, Look
 from gradbench.compare.trial import Claim
-from gradbench.compare.verdict import ORDER, Comparison, Pooled, Row, Verdict
+from gradbench.compare.verdict import Comparison, Pooled, Row, Verdict, ordered
 from gradbench.draws import FloatArray
 from gradbench.report import Interval
 from gradbench.sides import Key, Series, Side
@@ -42,14 +42,13 @@ def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = Fals
     pairs = pairs_of.estimated(comparable, look.confidence)
     judged = [pair for pair in pairs if not pair.advisory]
     worse, better = trial.worse(judged, look.level), trial.better(judged, look.level)
-    rows += [_row(pair, worse, better, len(judged)) for pair in pairs]
-    rows.sort(key=lambda row: (ORDER.index(row.verdict), -_ratio_of(row)))
+    rows += [words.with_repeat(_row(pair, worse, better, len(judged)), head) for pair in pairs]
     samplers = trial.by_sampler(judged)
     pooled = [
         Pooled(name, len(group), _exp(trial.pooled(group)), Claim("sampler", name) in worse)
         for name, group in samplers.items()
     ]
-    return Comparison(base.name, head.name, rows, pooled, words.notes(pairs, base, head))
+    return Comparison(base.name, head.name, ordered(rows), pooled, words.notes(pairs, base, head))
 
 
 # -- what can't be compared ------------------------------------------------------------------
@@ -73,8 +72,8 @@ def _blocked(key: Key, base: Side, head: Side) -> Row | None:
         return row("new", f"not in {base.name}")
     if after is None:
         return row("missing", f"not in {head.name}")
-    if differences := list(_differences(before, after)):
-        return row("not comparable", "; ".join(differences))
+    if different := list(differences(before, after)):
+        return row("not comparable", "; ".join(different))
     if wrong := trouble(before):
         return row("advisory" if key in base.advisory else "not comparable", f"the base is {wrong}")
     if wrong := _failure(before, after):
@@ -82,7 +81,7 @@ def _blocked(key: Key, base: Side, head: Side) -> Row | None:
     return None
 
 
-def _differences(before: Series, after: Series) -> Iterator[str]:
+def differences(before: Series, after: Series) -> Iterator[str]:
     """Yield in what the two sides don't ask the same question."""
     for name in ("params", "options"):
         was, now = before.setup[name], after.setup[name]
@@ -184,7 +183,3 @@ def _exp(interval: Interval) -> Interval:
     with np.errstate(over="ignore"):
         low, high = float(np.exp(interval.low)), float(np.exp(interval.high))
     return Interval(float(np.exp(interval.estimate)), low, high)
-
-
-def _ratio_of(row: Row) -> float:
-    return 0.0 if row.cost is None else row.cost.estimate

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gradbench.report import Interval
+from gradbench.sides import Key
 
 Verdict = Literal[
     "regressed",  # proven: it costs more
@@ -56,6 +57,11 @@ class Row:
     n_identical: int = 0
     catches: float | None = None
     n_needed: int | None = None
+
+    @property
+    def key(self) -> Key:
+        """Model and sampler."""
+        return self.model, self.sampler
 
     @property
     def name(self) -> str:
@@ -115,6 +121,15 @@ class Comparison:
         else:
             said = "No regression"
         return f"{said} ({', '.join(counts)})."
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return rows in the order they are shown in: the gravest first, then the dearest."""
+
+    def place(row: Row) -> tuple[int, float]:
+        return ORDER.index(row.verdict), 0.0 if row.cost is None else -row.cost.estimate
+
+    return sorted(rows, key=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The sentences of a comparison, with the figures they rest on."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -38,6 +39,17 @@ def percent(value: float) -> str:
 def with_reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> Row:
     """Return the row with its verdict in words; ``lost`` is what was proven worse."""
     return replace(row, reason=_reason(row, pair, lost))
+
+
+def with_repeat(row: Row, head: Side) -> Row:
+    """Return the row with the command that runs a regressed cell's first replicate again."""
+    if row.verdict != "regressed" or not head.config:
+        return row
+    labels = [re.sub(r"\[.*", "", label) for label in row.key]
+    only = " ".join(f"--only {label}" for label in labels)
+    seed = head.series[row.key].seed[0]
+    again = f"gradbench run {head.config} {only} --set replicates=1"
+    return replace(row, reason=f"{row.reason}; seed {seed} again: {again}")
 
 
 def _reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> str:

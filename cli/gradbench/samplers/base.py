@@ -1,5 +1,6 @@
 """What a sampler is: one module in this folder that satisfies ``Sampler``."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,6 +64,9 @@ class Sampler(Protocol):
 
     USES_GRADIENT: bool
     """Whether it evaluates gradients."""
+
+    DETUNED: Mapping[str, Any]
+    """Options that make it worse on purpose: what ``gradbench selftest`` must catch."""
 
     Options: type[Options]
     """Validated options; the fields are the YAML keys."""

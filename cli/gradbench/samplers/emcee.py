@@ -10,6 +10,7 @@ from gradbench.timing import Stopwatch
 
 SUMMARY = "emcee: affine-invariant ensemble, stretch move"
 USES_GRADIENT = False
+DETUNED = {"a": 1.1}
 
 
 class Options(base.Options):

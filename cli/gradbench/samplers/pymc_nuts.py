@@ -13,6 +13,7 @@ from gradbench.timing import Stopwatch
 
 SUMMARY = "PyMC: NUTS, diagonal mass matrix"
 USES_GRADIENT = True
+DETUNED = {"target_accept": 0.99}
 
 STATS = {
     "diverging": "diverging",

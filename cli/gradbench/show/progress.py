@@ -21,7 +21,7 @@ from gradbench.show.console import console
 class Display:
     """Progress on stderr while cells run; silent where stderr is no terminal, or when quiet."""
 
-    def __init__(self, n_cells: int, *, is_quiet: bool) -> None:
+    def __init__(self, *, is_quiet: bool) -> None:
         stderr = console(sys.stderr)
         self._progress = Progress(
             SpinnerColumn(),
@@ -37,7 +37,8 @@ class Display:
             # A redraw takes the time of the one other core: be seldom.
             refresh_per_second=2,
         )
-        self._task = self._progress.add_task("starting", total=n_cells)
+        self._task = self._progress.add_task("starting", total=0)
+        self._n_planned = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -50,6 +51,11 @@ class Display:
         at: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def planned(self, n: int) -> None:
+        """Show that n more cells will be run."""
+        self._n_planned += n
+        self._progress.update(self._task, total=self._n_planned)
 
     def compiling(self, model: str, sampler: str) -> None:
         """Show that a model is compiled for a sampler."""

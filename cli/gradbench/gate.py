@@ -1,0 +1,241 @@
+"""Runs that end with a verdict: as many replicates as it takes, no more.
+
+Both ``check`` and ``ab`` look at their results after 8, 16, 32 … replicates and go on with the
+cells that are not decided yet. ``decide`` is that procedure by itself; simulations call it with
+numbers in place of samplers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+
+from gradbench import execute, grid, machine, sides, store
+from gradbench.baseline import Baseline
+from gradbench.compare import compare, differences, rule
+from gradbench.compare.rule import Look
+from gradbench.compare.verdict import Comparison, Row, ordered
+from gradbench.config import Benchmark
+from gradbench.execute import Display
+from gradbench.grid import Cell
+from gradbench.plant import Planted
+from gradbench.runner import Runner
+from gradbench.sides import Key, Side
+from gradbench.store import RunFolder
+
+PER_PROCESS = 4  # replicates; memory layout moves a whole process by 2 to 3 %
+
+Take = Callable[[Look, set[Key] | None], tuple[Side, Side]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, None where the run was interrupted before it, and the runs it rests on."""
+
+    comparison: Comparison | None
+    folders: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One side of an A/B run.
+
+    Attributes:
+        name: of the side; stands in the name of its results folder.
+        python: the interpreter of its workers.
+        planted: what makes it dearer on purpose.
+    """
+
+    name: str
+    python: str
+    planted: Planted | None = None
+
+
+def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Comparison:
+    """Return the verdicts, each from the look at which it was reached.
+
+    Args:
+        take: gives both sides, with as many replicates as the look asks for of the cells named;
+            None means all.
+        looks: as ``rule.looks`` gives them.
+        is_paired: as in ``compare``.
+    """
+    rows: dict[Key, Row] = {}
+    undecided: set[Key] | None = None
+    for number, look in enumerate(looks):
+        base, head = take(look, undecided)
+        found = compare(base, head, look, is_paired=is_paired)
+        rows |= {row.key: row for row in found.rows if undecided is None or row.key in undecided}
+        undecided = {key for key, row in rows.items() if row.verdict == "inconclusive"}
+        if undecided and not look.is_last:
+            continue
+        # A small loss on all models of a sampler is asked for with whatever level is left.
+        rest = rule.LEVEL - sum(earlier.level for earlier in looks[:number])
+        last = compare(base, head, replace(look, level=rest), is_paired=is_paired)
+        return replace(last, rows=ordered(rows.values()))
+    raise ValueError("no look is the last")
+
+
+def check(
+    benchmark: Benchmark,
+    base: Path,
+    root: Path,
+    baseline: Baseline,
+    display: Display,
+    *,
+    max_replicates: int = rule.LOOKS,
+) -> Judged:
+    """Run a benchmark and judge it against a baseline.
+
+    Args:
+        benchmark: what to run; its ``replicates`` are not used.
+        base: where its paths start.
+        root: a results folder is made below it.
+        baseline: what it is held against.
+        display: is told what is under way.
+        max_replicates: of one cell.
+
+    Raises:
+        ModelError, SamplerError: the plan can't be run; nothing was written.
+        SaveError: a result can't be written; those before it are kept.
+    """
+    benchmark = benchmark.model_copy(update={"replicates": max_replicates})
+    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    other = _not_comparable(cells, baseline.side)
+    cells = [cell for cell in cells if _key(cell) not in other.series]
+    with Runner(benchmark, paths, display) as runner:
+        runner.preflight(cells)
+        about = {"machine": machine.describe(), "models": execute.fingerprints(paths)}
+        folder = store.create(root, benchmark, about)
+        blocks = _Blocks(cells, display, size=max_replicates)
+
+        def take(look: Look, undecided: set[Key] | None) -> tuple[Side, Side]:
+            for block in blocks.until(look, undecided):
+                for found in runner.run(block):
+                    execute.keep(found, folder, display)
+            head = _side(folder)
+            return baseline.side, replace(head, series={**head.series, **other.series})
+
+        return _judge(take, rule.looks(max_replicates), [folder], is_paired=False)
+
+
+def ab(
+    benchmark: Benchmark,
+    base: Path,
+    root: Path,
+    variants: tuple[Variant, Variant],
+    display: Display,
+    *,
+    max_replicates: int = rule.LOOKS,
+    looks: Sequence[Look] | None = None,
+) -> Judged:
+    """Run a benchmark on two variants by turns, and judge the second against the first.
+
+    Cell by cell the two go A B, B A, A B …, so that both see the same machine; after every four
+    replicates both get new processes. Arguments are as in ``check``; ``looks`` replaces those up to
+    ``max_replicates``.
+
+    Raises:
+        ModelError, SamplerError: the plan can't be run on one side; nothing was written.
+        SaveError: a result can't be written; those before it are kept.
+    """
+    looks = looks or rule.looks(max_replicates)
+    benchmark = benchmark.model_copy(update={"replicates": looks[-1].n_replicates})
+    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    with ExitStack() as stack:
+        runners, folders = [], []
+        for variant in variants:
+            runner = Runner(
+                benchmark, paths, display, python=variant.python, planted=variant.planted
+            )
+            runners.append(stack.enter_context(runner))
+            runner.preflight([cell for cell in cells if cell.replicate == 0])
+        for variant, runner in zip(variants, runners, strict=True):
+            about = {"machine": runner.machine(), "models": execute.fingerprints(paths)}
+            named = benchmark.model_copy(update={"name": f"{benchmark.name}-{variant.name}"})
+            folders.append(store.create(root, named, about))
+        blocks = _Blocks(cells, display, size=PER_PROCESS, n_sides=2)
+
+        def take(look: Look, undecided: set[Key] | None) -> tuple[Side, Side]:
+            for block in blocks.until(look, undecided):
+                _by_turns(runners, folders, block, display)
+            first, second = map(_side, folders)
+            return first, second
+
+        return _judge(take, looks, folders, is_paired=True)
+
+
+def _judge(
+    take: Take, looks: Sequence[Look], folders: Sequence[RunFolder], *, is_paired: bool
+) -> Judged:
+    comparison = None
+    with ExitStack() as stack:
+        for folder in folders:
+            stack.enter_context(store.locked(folder))
+        with suppress(KeyboardInterrupt):
+            comparison = decide(take, looks, is_paired=is_paired)
+        for folder in folders:
+            execute.tabulate(folder)
+    return Judged(comparison, [folder.path for folder in folders])
+
+
+class _Blocks:
+    """The cells still to be run, a few replicates of all cells at a time."""
+
+    def __init__(
+        self, cells: Sequence[Cell], display: Display, *, size: int, n_sides: int = 1
+    ) -> None:
+        self._cells = cells
+        self._display = display
+        self._size = size
+        self._n_sides = n_sides
+        self._n_done = 0
+
+    def until(self, look: Look, undecided: set[Key] | None) -> Iterator[list[Cell]]:
+        """Yield the blocks up to a look, of the cells named; None means all."""
+        wanted = [c for c in self._cells if undecided is None or _key(c) in undecided]
+        new = [c for c in wanted if self._n_done <= c.replicate < look.n_replicates]
+        self._display.planned(self._n_sides * len(new))
+        while self._n_done < look.n_replicates:
+            end = min(self._n_done + self._size, look.n_replicates)
+            yield [cell for cell in new if self._n_done <= cell.replicate < end]
+            self._n_done = end
+
+
+def _by_turns(
+    runners: Sequence[Runner],
+    folders: Sequence[RunFolder],
+    block: Sequence[Cell],
+    display: Display,
+) -> None:
+    """Run a block on both sides, cell by cell: A B, B A, A B and so on."""
+    runs = [(runner.run(block), folder) for runner, folder in zip(runners, folders, strict=True)]
+    for turn in cycle((runs, runs[::-1])):
+        n_found = 0
+        for run, folder in turn:
+            for found in run:
+                execute.keep(found, folder, display)
+                n_found += 1
+                break
+        if n_found == 0:
+            return
+
+
+def _side(folder: RunFolder) -> Side:
+    return sides.of_run(str(folder.path), store.read(folder.path))
+
+
+def _not_comparable(cells: Sequence[Cell], base: Side) -> Side:
+    """Return, without a replicate, the cells that ask another question than the base does."""
+    planned = sides.planned(cells)
+    others = {
+        key: series
+        for key, series in planned.series.items()
+        if key in base.series and any(differences(base.series[key], series))
+    }
+    return replace(planned, series=others)
+
+
+def _key(cell: Cell) -> Key:
+    return cell.model, cell.sampler
