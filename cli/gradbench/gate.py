@@ -5,9 +5,10 @@ cells that are not decided yet. ``decide`` is that procedure by itself; simulati
 numbers in place of samplers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 
@@ -44,12 +45,12 @@ class Variant:
     Attributes:
         name: of the side; stands in the name of its results folder.
         python: the interpreter of its workers.
-        planted: what makes it dearer on purpose.
+        planted: what makes it dearer on purpose, by model and sampler.
     """
 
     name: str
-    python: str
-    planted: Planted | None = None
+    python: str = sys.executable
+    planted: Mapping[Key, Planted] = field(default_factory=dict)
 
 
 def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Comparison:
@@ -75,6 +76,25 @@ def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Com
         last = compare(base, head, replace(look, level=rest), is_paired=is_paired)
         return replace(last, rows=ordered(rows.values()))
     raise ValueError("no look is the last")
+
+
+def rehearsed(base: Side, head: Side, *, is_paired: bool = False) -> Take:
+    """Return a ``take`` that hands out replicates that are there already, as far as asked for.
+
+    Of the base all are handed out, unless its replicates are paired with the head's.
+    """
+    n_taken: dict[Key, int] = {}
+
+    def first(side: Side) -> Side:
+        taken = {key: series.first(n_taken[key]) for key, series in side.series.items()}
+        return replace(side, series=taken)
+
+    def take(look: Look, undecided: set[Key] | None) -> tuple[Side, Side]:
+        wanted = head.series if undecided is None else undecided
+        n_taken.update(dict.fromkeys(wanted, look.n_replicates))
+        return first(base) if is_paired else base, first(head)
+
+    return take
 
 
 def check(

@@ -41,6 +41,7 @@ def plant(model: "pm.Model", planted: Planted) -> None:
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace
 
     logp = model.logp()
     variables = list(model.value_vars)
@@ -49,7 +50,7 @@ def plant(model: "pm.Model", planted: Planted) -> None:
             zero = pytensor.shared(0.0, name=f"planted_zero_{i}")
             # Moved by zero, so that the copy isn't merged with the original.
             moved = {variable: variable + zero for variable in variables}
-            copy = pytensor.clone_replace(logp, moved)
+            copy = clone_replace(logp, moved)
             harmless = pt.switch(pt.isinf(copy) | pt.isnan(copy), 0.0, copy)
             pm.Potential(f"planted_copy_{i}", zero * harmless)
         if planted.work:

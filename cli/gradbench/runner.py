@@ -13,7 +13,7 @@ from dataclasses import asdict
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -25,6 +25,8 @@ from gradbench.errors import InterpreterError, ModelError, SamplerError
 from gradbench.grid import Cell
 from gradbench.plant import Planted
 from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
+
+Key = tuple[str, str]  # the labels of a model and a sampler
 
 POLL_S = 0.1  # how often a worker's memory is looked at; the worker itself is not disturbed
 
@@ -140,7 +142,7 @@ class Runner:
         paths: the file of each model, by label.
         observer: is told what is under way.
         python: the interpreter of the workers.
-        planted: makes every log-density dearer on purpose, to try the gate.
+        planted: makes a model dearer to a sampler on purpose, to try the gate; by their labels.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class Runner:
         observer: Observer,
         *,
         python: str = sys.executable,
-        planted: Planted | None = None,
+        planted: Mapping[Key, Planted] = MappingProxyType({}),
     ) -> None:
         self._benchmark = benchmark
         self._paths = paths
@@ -215,6 +217,26 @@ class Runner:
         self._start_spares(1)
         described: dict[str, Any] = self._spares[0].call("machine")
         return described
+
+    def longer(self, cells: Sequence[Cell], share: float) -> dict[Key, Planted]:
+        """Return the work to plant so that each cell's evaluations take longer by this share.
+
+        Raises:
+            ModelError: that can't be measured.
+        """
+        planted = {}
+        for label, group in groupby(cells, key=lambda cell: cell.model):
+            for sampler, cell in _first_of_each(list(group)).items():
+                self._start_spares(1)
+                path = str(self._paths[label])
+                try:
+                    work = self._spares[0].call(
+                        "calibrate", path=path, cell=cell.to_json(), share=share
+                    )
+                except Stopped as stopped:
+                    raise ModelError(f"{sampler} on {label}: {stopped.reason}") from stopped
+                planted[label, sampler] = Planted(work=work)
+        return planted
 
     def run(
         self, cells: Sequence[Cell], save_to: Path | None = None
@@ -303,11 +325,12 @@ class Runner:
         self._start_spares(1)
         worker = self._spares.pop(0)
         try:
+            planted = self._planted.get((cell.model, cell.sampler))
             worker.call(
                 "build",
                 path=str(self._paths[cell.model]),
                 cell=cell.to_json(),
-                planted=self._planted and asdict(self._planted),
+                planted=planted and asdict(planted),
             )
         except BaseException:
             worker.close()

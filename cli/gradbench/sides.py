@@ -4,7 +4,7 @@ import csv
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,14 @@ class Series:
     ess: FloatArray
     cpu_s: FloatArray
     worst: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def first(self, n: int) -> "Series":
+        """Return the first n replicates."""
+        return replace(
+            self,
+            **{name: getattr(self, name)[:n] for name in self.__slots__[1:-1]},
+            worst={name: ess[:n] for name, ess in self.worst.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

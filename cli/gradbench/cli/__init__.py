@@ -21,6 +21,7 @@ class _Commands(click.Group):
         "compare": "Set results side by side: what got dearer, and how sure is that?",
         "check": "Run until each sampler is judged against a baseline: the gate for CI.",
         "ab": "Run two interpreters by turns on this machine, and judge time as well.",
+        "selftest": "Try the gate on this machine: false alarms, and what it catches.",
         "baseline": "Keep runs that later ones are held against.",
         "schema": "Print the JSON Schema of a config, for editors.",
     }

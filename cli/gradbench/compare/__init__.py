@@ -153,6 +153,7 @@ def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row
         n_identical=pair.n_identical,
         catches=caught,
         n_needed=needed,
+        lost=tuple(sorted({claim.what for claim in worse if claim.of == pair.key})),
     )
     return words.with_reason(row, pair, [claim for claim in worse if claim.of == pair.key])
 

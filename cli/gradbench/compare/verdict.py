@@ -40,6 +40,7 @@ class Row:
         n_identical: seeds with the same draws on both sides.
         catches: the smallest ratio of cost that so many replicates would have caught.
         n_needed: replicates a side that would catch a slowdown of 10 %.
+        lost: what is proven worse: "evaluations", "time", "worst" (a parameter), "unconverged".
     """
 
     model: str
@@ -57,6 +58,7 @@ class Row:
     n_identical: int = 0
     catches: float | None = None
     n_needed: int | None = None
+    lost: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

@@ -1,9 +1,7 @@
 """Verdicts and baselines on the terminal."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +9,7 @@ from rich.text import Text
 from gradbench.baseline import Baseline
 from gradbench.compare.verdict import Comparison, Row, Verdict
 from gradbench.compare.words import times
-from gradbench.show.console import console, item, significant
+from gradbench.show.console import console, item, significant, table
 
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
@@ -43,9 +41,11 @@ def _change(row: Row) -> str:
     return "–" if row.base is None and row.head is None else both
 
 
-_COLUMNS: dict[str, Callable[[Row], str]] = {
+WORDS: dict[str, Callable[[Row], str]] = {
     "model": lambda row: row.model,
     "sampler": lambda row: row.sampler,
+}
+NUMBERS: dict[str, Callable[[Row], str]] = {
     "evals/ESS\nbase → head": _change,
     "evals/ESS\n[95 % CI]": lambda row: times(row.evaluations),
     "time per eval\n[95 % CI]": _time,
@@ -81,18 +81,20 @@ def baseline(stored: Baseline) -> None:
     """Print what a baseline can do for each model and sampler."""
     to = console()
     to.print(Text(stored.name, style="bold") + Text(f"  {_circumstances(stored)}", style="dim"))
-    table = _table("model", "sampler", "replicates", "evals/ESS", "noise (sd)", "catches", "gate")
+    shown = table(
+        ("model", "sampler", "gate"), ("replicates", "evals/ESS", "noise (sd)", "catches")
+    )
     for entry in stored.entries:
-        table.add_row(
+        shown.add_row(
             entry.model,
             entry.sampler,
+            Text("advisory", style="yellow") if entry.advisory else Text("yes", style="green"),
             str(entry.n_replicates),
             significant(entry.evaluations_per_ess),
             "–" if entry.catches is None else f"{entry.noise:.1%}".replace("%", " %"),
             "–" if entry.catches is None else f"{entry.catches - 1:+.0%}".replace("%", " %"),
-            Text("advisory", style="yellow") if entry.advisory else Text("yes", style="green"),
         )
-    to.print(table)
+    to.print(shown)
     to.print()
     for entry in stored.entries:
         if entry.advisory:
@@ -105,35 +107,35 @@ def baselines(stored: Sequence[Baseline]) -> None:
     if not stored:
         to.print("no baselines here; gradbench baseline save RUN NAME makes one")
         return
-    table = _table("name", "cells", "advisory", "replicates", "made", "Python", "PyMC")
+    shown = table(("name", "made", "Python", "PyMC"), ("cells", "advisory", "replicates"))
     for one in stored:
         n_advisory = sum(bool(entry.advisory) for entry in one.entries)
         replicates = sum(entry.n_replicates for entry in one.entries)
         machine = one.side.machine
         versions = machine.get("versions", {})
-        table.add_row(
+        shown.add_row(
             one.name,
-            str(len(one.entries)),
-            str(n_advisory),
-            str(replicates),
             one.saved,
             machine.get("python", "?"),
             versions.get("pymc", "?"),
+            str(len(one.entries)),
+            str(n_advisory),
+            str(replicates),
         )
-    to.print(table)
+    to.print(shown)
 
 
 def _one(comparison: Comparison) -> Table:
-    table = _table("verdict", *_COLUMNS)
+    shown = table(("verdict", *WORDS), tuple(NUMBERS))
     for row in comparison.rows:
-        cells = [text(row) for text in _COLUMNS.values()]
-        table.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
-    return table
+        cells = [text(row) for text in (*WORDS.values(), *NUMBERS.values())]
+        shown.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
+    return shown
 
 
 def _several(found: Sequence[Comparison]) -> Table:
     """Return one row for each model and sampler, and a column for each head."""
-    table = _table("model", "sampler", *(comparison.head for comparison in found))
+    shown = table(tuple(WORDS), [comparison.head for comparison in found])
     rows = [{(row.model, row.sampler): row for row in comparison.rows} for comparison in found]
     for key in dict.fromkeys(key for of_head in rows for key in of_head):
         cells = [
@@ -142,19 +144,8 @@ def _several(found: Sequence[Comparison]) -> Table:
             else Text("–")
             for of_head in rows
         ]
-        table.add_row(*key, *cells)
-    return table
-
-
-def _table(*heads: str) -> Table:
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    left = {"verdict", "model", "sampler", "name", "made", "gate", "Python", "PyMC"}
-    for head in heads:
-        align: Any = "left" if head in left else "right"
-        table.add_column(head, justify=align, vertical="bottom", overflow="fold")
-    return table
+        shown.add_row(*key, *cells)
+    return shown
 
 
 def _circumstances(stored: Baseline) -> str:

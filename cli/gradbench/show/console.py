@@ -3,8 +3,10 @@
 import math
 import os
 import sys
+from collections.abc import Sequence
 from typing import IO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +27,18 @@ def item(line: str) -> Table:
     item = Table.grid(padding=(0, 1, 0, 0))
     item.add_row("•", line)
     return item
+
+
+def table(left: Sequence[str], right: Sequence[str]) -> Table:
+    """Return an empty table: columns of words, set to the left, then of numbers, to the right."""
+    empty = Table(
+        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for head in left:
+        empty.add_column(head, vertical="bottom", overflow="fold")
+    for head in right:
+        empty.add_column(head, justify="right", vertical="bottom", overflow="fold")
+    return empty
 
 
 def significant(value: float | None) -> str:

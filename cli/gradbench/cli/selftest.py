@@ -1,0 +1,57 @@
+"""``gradbench selftest``."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gradbench import config, selftest
+from gradbench.cli import INTERRUPTED
+from gradbench.show import selftest as table
+from gradbench.show.progress import Display
+
+
+@click.command("selftest")
+@click.argument("source", metavar="CONFIG")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler.")
+@click.option(
+    "--pairs",
+    "n_pairs",
+    type=click.IntRange(8, 1000),
+    default=16,
+    show_default=True,
+    help="Runs of each cell on both sides that the noise is taken from.",
+)
+@click.option(
+    "--results",
+    "root",
+    type=click.Path(path_type=Path),
+    default="results",
+    show_default=True,
+    help="The runs are kept here.",
+)
+@click.option("--quiet", is_flag=True, help="No progress display.")
+def command(
+    source: str,
+    overrides: Sequence[str],
+    only: Sequence[str],
+    n_pairs: int,
+    root: Path,
+    quiet: bool,
+) -> int:
+    """Try the gate on this machine: the same code against itself, then against slower versions.
+
+    Prints how often the gate is wrong here, and what it catches. Exit code 1 if the same code is
+    found slower than itself, or a planted slowdown is caught nowhere.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    path = config.find(source)
+    benchmark = config.only(config.load(source, overrides), only)
+    with Display(is_quiet=quiet) as display:
+        found = selftest.run(benchmark, path.parent, root, display, n_pairs=n_pairs)
+    if found is None:
+        return INTERRUPTED
+    table.findings(found)
+    return int(not found.is_passed)

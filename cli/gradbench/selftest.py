@@ -1,0 +1,224 @@
+"""A gate tried on its own machine: how often is it wrong here, and what does it catch?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from gradbench import execute, gate, grid, sides, store
+from gradbench.compare import rule
+from gradbench.compare.rule import Look
+from gradbench.compare.verdict import Comparison, Row
+from gradbench.config import Benchmark
+from gradbench.draws import FloatArray
+from gradbench.execute import Display
+from gradbench.gate import PER_PROCESS, Variant
+from gradbench.plant import Planted
+from gradbench.report import Interval
+from gradbench.runner import Runner
+from gradbench.sides import Key, Series, Side
+
+SHARE = 0.3  # by which an evaluation is made longer
+SLOWDOWNS = (1.10, 1.15)  # that the resampled gates are to catch
+BLUR = 0.2  # of the noise's sd: resampled values are not to be the very same
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something happened: a share of ``n``, with its exact 95 % interval."""
+
+    what: str
+    share: Interval
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A slowdown planted in every cell, which factor it belongs to, and what was found."""
+
+    what: str
+    factor: str
+    comparison: Comparison
+
+    def is_caught(self, row: Row) -> bool:
+        """Return whether it was caught in a cell, and not put down to the other factor."""
+        return {"evaluations", "time"} & {*row.lost} == {self.factor}
+
+    @property
+    def n_caught(self) -> int:
+        """In how many cells it was."""
+        return sum(map(self.is_caught, self.comparison.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a self-test found; incomplete where it was interrupted.
+
+    Attributes:
+        same: the verdict on the same code on both sides.
+        false_alarms: of gates resampled from those runs.
+        caught: by such gates, a slowdown of one cell.
+        trials: real runs with planted slowdowns.
+        folders: of all runs.
+    """
+
+    same: Comparison
+    false_alarms: Rate
+    caught: Sequence[Rate]
+    trials: Sequence[Trial]
+    folders: Sequence[Path]
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the same code passed, and each planted slowdown was caught somewhere."""
+        return not self.same.regressions and all(trial.n_caught for trial in self.trials)
+
+
+def run(
+    benchmark: Benchmark,
+    base: Path,
+    root: Path,
+    display: Display,
+    *,
+    n_pairs: int = 16,
+    n_gates: int = 400,
+) -> Findings | None:
+    """Run the same code against itself, then against slower versions of itself.
+
+    Args:
+        benchmark: what to run; its ``replicates`` are not used.
+        base: where its paths start.
+        root: results folders are made below it.
+        display: is told what is under way.
+        n_pairs: of the first run, whose noise the resampled gates have.
+        n_gates: resampled, for each rate.
+
+    Returns:
+        None where it was interrupted before all of it was done.
+
+    Raises:
+        ModelError, SamplerError, SaveError: as for ``gate.ab``.
+    """
+    plain = Variant("base")
+    once = [Look(n_pairs, rule.LEVEL, rule.CONFIDENCE, is_last=True)]
+    same = gate.ab(benchmark, base, root, (plain, Variant("same")), display, looks=once)
+    if same.comparison is None:
+        return None
+    before, after = (sides.of_run(str(path), store.read(path)) for path in same.folders)
+    false_alarms, *caught = rates(before, after, n_gates)
+    trials, folders = [], list(same.folders)
+    for name, what, factor, planted in _plantings(benchmark, base, display):
+        variant = Variant(name, planted=planted)
+        found = gate.ab(benchmark, base, root, (plain, variant), display)
+        folders += found.folders
+        if found.comparison is None:
+            return None
+        trials.append(Trial(what, factor, found.comparison))
+    return Findings(same.comparison, false_alarms, caught, trials, folders)
+
+
+def rates(before: Side, after: Side, n: int) -> list[Rate]:
+    """Return how often resampled gates fail falsely, and how often they catch a slowdown.
+
+    Args:
+        before: runs of a code.
+        after: runs of the same code, side by side with them.
+        n: gates for each rate.
+    """
+    rng = np.random.default_rng(0)
+    looks = rule.looks()
+
+    def verdicts(factor: str, slowdown: float) -> Iterator[tuple[Key, Comparison]]:
+        keys = sorted(before.series)
+        for i in range(n):
+            key = keys[i % len(keys)]
+            pair = resampled(before, after, rng, looks[-1].n_replicates)
+            pair = pair[0], _slowed(pair[1], key, factor, slowdown)
+            take = gate.rehearsed(*pair, is_paired=True)
+            yield key, gate.decide(take, looks, is_paired=True)
+
+    wrong = sum(bool(found.regressions) for _, found in verdicts("time", 1.0))
+    found = [_rate("false alarms", wrong, n)]
+    for factor, words in (("evaluations", "evaluations/ESS"), ("time", "time per evaluation")):
+        for slowdown in SLOWDOWNS:
+            n_caught = sum(
+                any(row.key == key for row in comparison.having("regressed"))
+                for key, comparison in verdicts(factor, slowdown)
+            )
+            found.append(_rate(f"{slowdown - 1:+.0%} in {words}".replace("%", " %"), n_caught, n))
+    return found
+
+
+def resampled(before: Side, after: Side, rng: np.random.Generator, n: int) -> tuple[Side, Side]:
+    """Return n pairs with the noise of two runs of the same code, which side is which by chance.
+
+    Times are drawn process by process, both sides' together; costs replicate by replicate.
+    """
+    both: tuple[dict[Key, Series], dict[Key, Series]] = ({}, {})
+    for key, series in before.series.items():
+        times = np.stack([_times(series), _times(after.series[key])])
+        n_blocks = max(1, times.shape[1] // PER_PROCESS)
+        blocks = rng.integers(n_blocks, size=-(-n // PER_PROCESS))
+        columns = (PER_PROCESS * blocks[:, None] + np.arange(PER_PROCESS)).ravel()[:n]
+        columns %= times.shape[1]
+        swapped = np.repeat(rng.integers(2, size=len(blocks)), PER_PROCESS)[:n]
+        costs = np.log(series.n_evaluations / series.ess)
+        costs = costs[np.isfinite(costs)]
+        for side, found in enumerate(both):
+            drawn = rng.choice(costs, n) + rng.normal(0, BLUR * costs.std(), n)
+            time = times[np.where(swapped, 1 - side, side), columns]
+            found[key] = _series(series, drawn, time)
+    return Side("before", both[0]), Side("after", both[1])
+
+
+def _series(like: Series, log_cost: FloatArray, log_time: FloatArray) -> Series:
+    n = len(log_cost)
+    n_evaluations = np.full(n, np.nanmedian(like.n_evaluations))
+    return Series(
+        setup=like.setup,
+        replicate=np.arange(n),
+        seed=np.arange(n),
+        status=("ok",) * n,
+        reason=("",) * n,
+        fingerprint=("",) * n,
+        n_evaluations=n_evaluations,
+        ess=n_evaluations / np.exp(log_cost),
+        cpu_s=n_evaluations * np.exp(log_time),
+    )
+
+
+def _slowed(side: Side, key: Key, factor: str, slowdown: float) -> Side:
+    series = side.series[key]
+    changed = (
+        replace(series, ess=series.ess / slowdown)
+        if factor == "evaluations"
+        else replace(series, cpu_s=series.cpu_s * slowdown)
+    )
+    return replace(side, series={**side.series, key: changed})
+
+
+def _times(series: Series) -> FloatArray:
+    """Return logs of CPU time per evaluation, the median where there is none."""
+    times: FloatArray = np.log(series.cpu_s / series.n_evaluations)
+    return np.where(np.isfinite(times), times, np.nanmedian(times))
+
+
+def _rate(what: str, k: int, n: int) -> Rate:
+    low, high = stats.binomtest(k, n).proportion_ci()
+    return Rate(what, Interval(k / n, float(low), float(high)), n)
+
+
+def _plantings(
+    benchmark: Benchmark, base: Path, display: Display
+) -> Iterator[tuple[str, str, str, dict[Key, Planted]]]:
+    """Yield what is planted: a name, words, the factor that it makes worse, and the plants."""
+    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    keys = dict.fromkeys((cell.model, cell.sampler) for cell in cells)
+    yield "twice", "density evaluated twice", "time", dict.fromkeys(keys, Planted(copies=1))
+    with Runner(benchmark, paths, display) as runner:
+        longer = runner.longer(cells, SHARE)
+    yield "longer", f"evaluation {SHARE:.0%} longer".replace("%", " %"), "time", longer
+    detuned = Planted(is_detuned=True)
+    yield "detuned", "worse tuning", "evaluations", dict.fromkeys(keys, detuned)

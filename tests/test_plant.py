@@ -1,0 +1,58 @@
+"""Planted slowdowns: time grows, the density does not change."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradbench import models, plant, samplers
+from gradbench.plant import Planted
+from gradbench.target import Target
+
+FILE = Path(__file__).parents[1] / "models" / "logistic_regression.py"
+
+
+def target(planted: Planted | None = None) -> Target:
+    model, _ = models.load(FILE, {"n": 50, "k": 3})
+    if planted is not None:
+        plant.plant(model, planted)
+    return Target(model)
+
+
+@pytest.mark.parametrize("planted", [Planted(copies=2), Planted(work=500)], ids=str)
+def test_the_density_stays_what_it_is(planted: Planted) -> None:
+    """Values and gradients of a planted model are the model's own, to the last digits."""
+    plain, slowed = target(), target(planted)
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    assert slowed.logdensity_batch(points) == pytest.approx(plain.logdensity_batch(points))
+    for x in points:
+        value, gradient = slowed.logdensity_and_gradient(x)
+        assert value == pytest.approx(plain.logdensity(x), rel=1e-14)
+        assert gradient == pytest.approx(plain.logdensity_and_gradient(x)[1], rel=1e-12)
+
+
+def test_no_compiler_sees_through_it() -> None:
+    """The work is in the compiled function: a copy doubles its operations, a vector adds one."""
+
+    def n_operations(planted: Planted | None) -> int:
+        compiled = target(planted).model.compile_logp(mode="FAST_RUN")
+        return len(compiled.f.maker.fgraph.apply_nodes)
+
+    plain = n_operations(None)
+    assert n_operations(Planted(copies=1)) > 1.5 * plain
+    assert n_operations(Planted(work=500)) > plain
+
+
+def test_work_is_measured_out() -> None:
+    """A unit of work is what the trial's difference says; more work for more of a share."""
+    assert plant.work_for(0.5, 1e-3, 1e-3 + plant.TRIAL * 1e-8) == pytest.approx(50_000)
+    assert plant.work_for(1.0, 1e-3, 1e-3) >= 1, "a trial that seems to cost nothing"
+
+
+@pytest.mark.parametrize("name", samplers.names())
+def test_detuned_options_are_options(name: str) -> None:
+    """What a sampler calls a worse tuning are options that it has, and takes."""
+    sampler = samplers.load(name)
+    required = {"walkers": 8} if name == "emcee" else {}
+    detuned = sampler.Options(**required, **sampler.DETUNED)
+    assert detuned != sampler.Options(**required)
