@@ -1,6 +1,7 @@
 """Planted slowdowns: time grows, the density does not change."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,6 @@ def test_work_is_measured_out() -> None:
 def test_detuned_options_are_options(name: str) -> None:
     """What a sampler calls a worse tuning are options that it has, and takes."""
     sampler = samplers.load(name)
-    required = {"walkers": 8} if name == "emcee" else {}
+    required: dict[str, Any] = {"walkers": 8} if name == "emcee" else {}
     detuned = sampler.Options(**required, **sampler.DETUNED)
     assert detuned != sampler.Options(**required)

@@ -131,7 +131,9 @@ def load(name: str, root: Path = ROOT) -> Baseline:
             raise StoreError(f"{path}: not written by this or an older gradbench")
         side = _side(name, plain, path / "replicates.csv")
         return Baseline(name, plain["saved"], plain["config_hash"], _entries(side), side)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise StoreError(f"{error.filename}: can't be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path}: not a baseline, or a damaged one: {error!r}") from error
 
 

@@ -56,6 +56,8 @@ class Variant:
 def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Comparison:
     """Return the verdicts, each from the look at which it was reached.
 
+    A cell that is fine goes on where its sampler seems to have lost a little on all its models.
+
     Args:
         take: gives both sides, with as many replicates as the look asks for of the cells named;
             None means all.
@@ -68,7 +70,16 @@ def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Com
         base, head = take(look, undecided)
         found = compare(base, head, look, is_paired=is_paired)
         rows |= {row.key: row for row in found.rows if undecided is None or row.key in undecided}
-        undecided = {key for key, row in rows.items() if row.verdict == "inconclusive"}
+        suspects = {
+            pool.sampler
+            for pool in found.pooled
+            if pool.evaluations.low > 1 and not pool.is_regressed
+        }
+        undecided = {
+            key
+            for key, row in rows.items()
+            if row.verdict == "inconclusive" or (row.verdict == "fine" and key[1] in suspects)
+        }
         if undecided and not look.is_last:
             continue
         # A small loss on all models of a sampler is asked for with whatever level is left.

@@ -11,12 +11,12 @@ from scipy import stats
 from gradbench.draws import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
-Bounds = tuple[FloatArray, FloatArray, FloatArray]
 
 MAX_EXACT = 10_000  # pairs; above, SciPy's exact null distribution takes long and adds nothing
 MAX_EXACT_PAIRS = 50  # as SciPy's own limit for the signed-rank distribution
-MAX_DIFFERENCES = 1_000_000  # held in memory at once, for one test
-N_HALVINGS = 60  # of an interval: to the last bit or two of a double
+MAX_DIFFERENCES = 200_000  # of one test; above, searching is quicker than sorting them
+MAX_HELD = 2_000_000  # differences in memory at once
+N_HALVINGS = 50  # of an interval: to the last few bits of a double
 
 
 def mann_whitney(head: FloatArray, base: FloatArray) -> FloatArray:
@@ -38,20 +38,24 @@ def mann_whitney(head: FloatArray, base: FloatArray) -> FloatArray:
     return np.nan_to_num(p, nan=1.0)  # all values tied: no evidence
 
 
-def shift(head: FloatArray, base: FloatArray, confidence: float) -> Bounds:
-    """Return by how much head lies above base, with its interval: (k, n), (k, m) to three (k,).
+def shift(head: FloatArray, base: FloatArray, *confidences: float) -> FloatArray:
+    """Return by how much head lies above base: (k, n), (k, m) to (1 + 2 c, k).
 
-    The median of all pairs' differences, and two more of their order statistics (Hodges & Lehmann
-    1963; Hollander & Wolfe 1999, section 4.3). A bound is infinite where there are too few pairs.
+    First the median of all pairs' differences, then for each of the c confidences the lower and
+    the upper bound, two more of their order statistics (Hodges & Lehmann 1963; Hollander & Wolfe
+    1999, section 4.3). A bound is infinite where there are too few pairs.
     """
     n, m = head.shape[1], base.shape[1]
-    ranks = _ranks(n * m, np.sqrt(n * m * (n + m + 1) / 12), confidence)
-    if n * m <= MAX_DIFFERENCES:
-        differences = head[:, :, None] - base[:, None, :]
-        return _order_statistics(differences.reshape(len(head), -1), ranks)
-    rows = [_of_many(np.sort(h), np.sort(b), ranks) for h, b in zip(head, base, strict=True)]
-    estimate, low, high = np.array(rows).T
-    return estimate, low, high
+    ranks = _ranks(n * m, np.sqrt(n * m * (n + m + 1) / 12), confidences)
+    if n * m > MAX_DIFFERENCES:
+        rows = [_of_many(np.sort(h), np.sort(b), ranks) for h, b in zip(head, base, strict=True)]
+        return np.array(rows).T
+    size = max(1, MAX_HELD // (n * m))
+    found = [
+        _order_statistics((h[:, :, None] - b[:, None, :]).reshape(len(h), -1), ranks)
+        for h, b in ((head[i : i + size], base[i : i + size]) for i in range(0, len(head), size))
+    ]
+    return np.concatenate(found, axis=1)
 
 
 def signed_rank(differences: FloatArray) -> FloatArray:
@@ -62,14 +66,15 @@ def signed_rank(differences: FloatArray) -> FloatArray:
     return p
 
 
-def centre(differences: FloatArray, confidence: float) -> Bounds:
-    """Return the centre of paired differences with its interval: (k, n) to three (k,).
+def centre(differences: FloatArray, *confidences: float) -> FloatArray:
+    """Return the centre of paired differences with its bounds: (k, n) to (1 + 2 c, k).
 
-    The median of the Walsh averages (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2).
+    The median of the Walsh averages (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2);
+    bounds as in ``shift``.
     """
     n = differences.shape[1]
     i, j = np.triu_indices(n)
-    ranks = _ranks(len(i), np.sqrt(n * (n + 1) * (2 * n + 1) / 24), confidence)
+    ranks = _ranks(len(i), np.sqrt(n * (n + 1) * (2 * n + 1) / 24), confidences)
     return _order_statistics((differences[:, i] + differences[:, j]) / 2, ranks)
 
 
@@ -109,37 +114,45 @@ def holm(p: FloatArray, weights: FloatArray, level: float) -> BoolArray:
     return rejected
 
 
-def _ranks(n: int, sd: float, confidence: float) -> tuple[float, int, int]:
-    """Return which order statistics, counted from 0, are the median and the two bounds."""
-    low = int(np.floor(n / 2 - stats.norm.ppf((1 + confidence) / 2) * sd)) - 1
-    return (n - 1) / 2, low, n - 1 - low
+def _ranks(n: int, sd: float, confidences: tuple[float, ...]) -> list[float]:
+    """Return which of n order statistics, from 0, are the median and the bounds of each interval.
+
+    A bound that would lie outside is NaN.
+    """
+    ranks = [(n - 1) / 2]
+    for confidence in confidences:
+        low = float(np.floor(n / 2 - stats.norm.ppf((1 + confidence) / 2) * sd)) - 1
+        ranks += [low, n - 1 - low] if low >= 0 else [-np.inf, np.inf]
+    return ranks
 
 
-def _order_statistics(values: FloatArray, ranks: tuple[float, int, int]) -> Bounds:
-    middle, low, high = ranks
-    wanted = sorted(
-        {int(np.floor(middle)), int(np.ceil(middle)), max(low, 0), min(high, values.shape[1] - 1)}
-    )
+def _order_statistics(values: FloatArray, ranks: list[float]) -> FloatArray:
+    """Return order statistics of each row: (k, n) to (len(ranks), k); halves lie between two."""
+    known = [rank for rank in ranks if np.isfinite(rank)]
+    wanted = sorted({int(end) for rank in known for end in (np.floor(rank), np.ceil(rank))})
     ordered = np.partition(values, wanted, axis=1)
-    estimate = (ordered[:, int(np.floor(middle))] + ordered[:, int(np.ceil(middle))]) / 2
-    if low < 0:
-        unknown = np.full(len(values), np.inf)
-        return estimate, -unknown, unknown
-    return estimate, ordered[:, low], ordered[:, high]
+    return np.array(
+        [
+            (ordered[:, int(np.floor(rank))] + ordered[:, int(np.ceil(rank))]) / 2
+            if np.isfinite(rank)
+            else np.full(len(values), rank)
+            for rank in ranks
+        ]
+    )
 
 
-def _of_many(head: FloatArray, base: FloatArray, ranks: tuple[float, int, int]) -> list[float]:
-    """Return the order statistics of all differences of two sorted samples, by halving.
+def _of_many(head: FloatArray, base: FloatArray, ranks: list[float]) -> list[float]:
+    """Return order statistics of all differences of two sorted samples, by halving.
 
     How many differences are at most x takes one search per element, no matrix of them.
     """
     found = []
     for rank in ranks:
         low, high = head[0] - base[-1], head[-1] - base[0]
-        for _ in range(N_HALVINGS):
+        for _ in range(N_HALVINGS if np.isfinite(rank) else 0):
             x = (low + high) / 2
             # head - base <= x  where  base >= head - x
             n_below = np.sum(len(base) - np.searchsorted(base, head - x, side="left"))
             low, high = (low, x) if n_below > rank else (x, high)
-        found.append(high)
+        found.append(high if np.isfinite(rank) else rank)
     return found

@@ -2,10 +2,12 @@
 
 import csv
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from operator import attrgetter, itemgetter
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,7 +116,7 @@ def planned(cells: Iterable[Cell]) -> Side:
         }
         for cell in cells
     }  # fmt: skip
-    return Side("", {key: _Columns().series(key, setup, {}) for key, setup in setups.items()})
+    return Side("", {key: _series([], setup, {}) for key, setup in setups.items()})
 
 
 def of_csv(path: Path) -> Side:
@@ -155,62 +157,39 @@ def gather(
     Raises:
         DuplicateError: a replicate stands twice.
     """
-    columns: dict[Key, _Columns] = {}
+    grouped: dict[Key, list[Record]] = {}
     for record in records:
-        key = (record.model, record.sampler)
-        if key not in columns:
-            columns[key] = _Columns()
-        columns[key].add(record)
+        grouped.setdefault(record[:2], []).append(record)
     return {
-        key: found.series(key, setups[key], (worst or {}).get(key, {}))
-        for key, found in columns.items()
+        key: _series(found, setups[key], (worst or {}).get(key, {}))
+        for key, found in grouped.items()
     }
 
 
-class _Columns:
-    """Grows by a few bytes a record: a hundred thousand rows fit where one table would not."""
-
-    def __init__(self) -> None:
-        self._integers = (array("q"), array("q"))
-        self._words: tuple[list[str], ...] = ([], [], [])
-        self._numbers = (array("d"), array("d"), array("d"))
-        self._known: dict[str, str] = {}
-
-    def add(self, record: Record) -> None:
-        for column, integer in zip(self._integers, record[2:4], strict=True):
-            column.append(integer)
-        for words, word in zip(self._words, record[4:7], strict=True):
-            words.append(self._known.setdefault(word, word))
-        for numbers, number in zip(self._numbers, record[7:], strict=True):
-            numbers.append(number)
-
-    def series(self, key: Key, setup: Setup, worst: Mapping[str, Mapping[int, float]]) -> Series:
-        replicate = np.array(self._integers[0])
-        order = np.argsort(replicate, kind="stable")
-        ordered = replicate[order]
-        twice = np.flatnonzero(np.diff(ordered) == 0)
-        if twice.size:
+def _series(
+    records: list[Record], setup: Setup, worst: Mapping[str, Mapping[int, float]]
+) -> Series:
+    records.sort(key=attrgetter("replicate"))
+    for one, other in pairwise(records):
+        if one.replicate == other.replicate:
             raise DuplicateError(
-                f"replicate {ordered[twice[0]]} of {key[1]} on {key[0]} stands twice"
+                f"replicate {one.replicate} of {one.sampler} on {one.model} stands twice"
             )
-        words = (tuple(column[i] for i in order) for column in self._words)
-        status, reason, fingerprint = words
-        n_evaluations, ess, cpu_s = (np.array(column)[order] for column in self._numbers)
-        return Series(
-            setup=setup,
-            replicate=ordered,
-            seed=np.array(self._integers[1])[order],
-            status=status,
-            reason=reason,
-            fingerprint=fingerprint,
-            n_evaluations=n_evaluations,
-            ess=ess,
-            cpu_s=cpu_s,
-            worst={
-                name: np.array([values.get(int(r), np.nan) for r in ordered])
-                for name, values in worst.items()
-            },
-        )
+    return Series(
+        setup=setup,
+        replicate=np.array([record.replicate for record in records], dtype=np.int64),
+        seed=np.array([record.seed for record in records], dtype=np.int64),
+        status=tuple(record.status for record in records),
+        reason=tuple(record.reason for record in records),
+        fingerprint=tuple(record.fingerprint for record in records),
+        n_evaluations=np.array([record.n_evaluations for record in records]),
+        ess=np.array([record.ess for record in records]),
+        cpu_s=np.array([record.cpu_s for record in records]),
+        worst={
+            name: np.array([values.get(record.replicate, np.nan) for record in records])
+            for name, values in worst.items()
+        },
+    )
 
 
 def setup(summary: Summary) -> Setup:
@@ -240,16 +219,15 @@ def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -
     if missing := [name for name in COLUMNS[:-1] if name not in header]:
         raise StoreError(f"{path}: not a results.csv: it has no column {missing[0]!r}")
     at = {name: header.index(name) for name in COLUMNS if name in header}
-    identity = [at[name] for name in IDENTITY]
-    counts, cpu = [at[name] for name in COUNTS], [at[name] for name in CPU]
-    ess = at["ess_geometric_mean"]
-    words = [at[name] for name in WORDS]
+    words = itemgetter(*(at[name] for name in (*IDENTITY, *WORDS)))
+    numbers = itemgetter(*(at[name] for name in (*COUNTS, *CPU, "ess_geometric_mean")))
     first: dict[Key, list[str]] = {}
+    n_columns = len(header)
     for number, line in enumerate(lines, start=2):
-        if len(line) != len(header):
+        if len(line) != n_columns:
             raise StoreError(f"{path}:{number}: cut short, or with a field too many")
-        model, sampler, replicate, seed, status, reason, fingerprint = (line[i] for i in identity)
-        key, said = (model, sampler), [line[i] for i in words]
+        model, sampler, replicate, seed, status, reason, fingerprint, *said = words(line)
+        key = (model, sampler)
         try:
             if first.setdefault(key, said) != said:
                 raise StoreError(
@@ -259,9 +237,10 @@ def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -
             # A replicate that failed says nothing of the model's size or density.
             if key not in setups or setups[key]["n_parameters"] is None:
                 setups[key] = _setup({name: line[i] for name, i in at.items()})
+            *counts, warmup_s, sampling_s, ess = [float(text or "nan") for text in numbers(line)]
             yield Record(
-                model, sampler, int(replicate), int(seed), status, reason, fingerprint,
-                _total(line, counts), _total(line, [ess]), _total(line, cpu),
+                intern(model), intern(sampler), int(replicate), int(seed), intern(status),
+                intern(reason), fingerprint, sum(counts), ess, warmup_s + sampling_s,
             )  # fmt: skip
         except ValueError as error:
             raise StoreError(f"{path}:{number}: not a line of a results.csv: {error}") from error
@@ -290,11 +269,6 @@ def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float
         for name, ess in zip(result.measured.parameters, smaller.tolist(), strict=True):
             of_cell.setdefault(name, {})[result.cell.replicate] = ess
     return worst
-
-
-def _total(line: list[str], columns: list[int]) -> float:
-    """Return the sum of a line's fields, NaN where one is empty."""
-    return sum(float(line[i] or "nan") for i in columns)
 
 
 def _sum(summary: Summary, columns: tuple[str, ...]) -> float:

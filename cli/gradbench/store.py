@@ -137,9 +137,17 @@ def read(path: Path) -> Stored:
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
 
+    A device or a pipe, such as /dev/stdout, is written to as it is.
+
     Raises:
         SaveError: it can't be written; a file of that name is as it was.
     """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SaveError(f"{path}: can't be written: {error.strerror}") from error
+        return
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with scratch.open("w", encoding="utf-8") as file:

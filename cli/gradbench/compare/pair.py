@@ -87,30 +87,26 @@ def of(key: Key, base: Side, head: Side, *, is_paired: bool) -> Pair:
 
 def estimated(pairs: Sequence[Pair], confidence: float) -> list[Pair]:
     """Return the pairs with their intervals, and their bounds at this one-sided confidence."""
-    done = []
+    done: dict[Key, Pair] = {}
+    both = (rule.CONFIDENCE, 2 * confidence - 1)
     for group in by_shape(pairs, lambda pair: pair.costs):
         base, head = stacked(group, lambda pair: pair.costs)
-        shown = np.array(ranks.shift(head, base, rule.CONFIDENCE)).T.tolist()
-        bounds = ranks.shift(head, base, 2 * confidence - 1)[2].tolist()
-        done += [
-            _with_evaluations(pair, Interval(*interval), bound)
-            for pair, interval, bound in zip(group, shown, bounds, strict=True)
-        ]
-    timed = []
-    for group in by_shape(done, lambda pair: pair.times):
-        if min(map(len, group[0].times)) == 0:
-            timed += group
-            continue
+        for pair, (*interval, _, bound) in zip(
+            group, ranks.shift(head, base, *both).T, strict=True
+        ):
+            done[pair.key] = _with_evaluations(pair, _interval(interval), float(bound))
+    for group in by_shape(list(done.values()), lambda pair: pair.times):
         base, head = stacked(group, lambda pair: pair.times)
-        paired = group[0].is_paired
-        shown = np.array(_time_shift(head, base, rule.CONFIDENCE, paired=paired)).T.tolist()
-        bounds = _time_shift(head, base, 2 * confidence - 1, paired=paired)[2].tolist()
-        timed += [
-            _with_time(pair, Interval(*interval), bound)
-            for pair, interval, bound in zip(group, shown, bounds, strict=True)
-        ]
-    order = {pair.key: i for i, pair in enumerate(pairs)}
-    return sorted(timed, key=lambda pair: order[pair.key])
+        if min(base.shape[1], head.shape[1]) == 0:
+            continue
+        found = (
+            ranks.centre(head - base, *both)
+            if group[0].is_paired
+            else ranks.shift(head, base, *both)
+        )
+        for pair, (*interval, _, bound) in zip(group, found.T, strict=True):
+            done[pair.key] = _with_time(pair, _interval(interval), float(bound))
+    return [done[pair.key] for pair in pairs]
 
 
 def log_cost(series: Series, ess: FloatArray) -> FloatArray:
@@ -161,11 +157,13 @@ def stacked(group: Sequence[Pair], arrays: Arrays) -> tuple[FloatArray, FloatArr
 
 def standard_error(interval: Interval) -> float:
     """Return the standard error that a 95 % interval of a log stands for."""
-    return (interval.high - interval.low) / (2 * float(stats.norm.ppf((1 + rule.CONFIDENCE) / 2)))
+    return (interval.high - interval.low) / (2 * rule.HALF_WIDTH)
 
 
 def _exact(before: Series, after: Series) -> FloatArray | None:
     """Return the log ratio of evaluations at each seed, if all the draws are the same."""
+    if {*before.fingerprint}.isdisjoint(after.fingerprint):
+        return None
     _, i, j = np.intersect1d(before.seed, after.seed, return_indices=True)
     drawn = [(before.fingerprint[a], after.fingerprint[b]) for a, b in zip(i, j, strict=True)]
     n_drawn = min(sum(map(bool, series.fingerprint)) for series in (before, after))
@@ -230,9 +228,5 @@ def _with_time(pair: Pair, time: Interval, time_bound: float) -> Pair:
     )
 
 
-def _time_shift(
-    head: FloatArray, base: FloatArray, confidence: float, *, paired: bool
-) -> ranks.Bounds:
-    if paired:
-        return ranks.centre(head - base, confidence)
-    return ranks.shift(head, base, confidence)
+def _interval(numbers: Iterable[float]) -> Interval:
+    return Interval(*map(float, numbers))

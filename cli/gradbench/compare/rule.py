@@ -4,6 +4,7 @@ benchmarks/gate.md shows how often this rule is wrong, and what it catches.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ WORST_TOLERANCE = float(np.log(1.25))  # of a single parameter: its ESS is noisi
 PASS = float(np.log(1.10))  # fine: a slowdown of this much is ruled out
 GATED = float(np.log(1.25))  # a cell too noisy to show this much is advisory
 CONFIDENCE = 0.95  # of the intervals shown
+HALF_WIDTH = float(stats.norm.ppf((1 + CONFIDENCE) / 2))  # of such an interval, in its errors
 POWER = 0.95  # with which a slowdown is said to be caught
 N_WORST = 3  # parameters of the base, each tested by itself
 SHARES = {"evaluations": 9, "time": 9, "worst": 3, "sampler": 2, "unconverged": 1}  # of the level
@@ -71,6 +73,7 @@ def looks(max_replicates: int = LOOKS) -> list[Look]:
     ]
 
 
+@cache
 def deviates(n_cells: int) -> float:
     """Return how many standard errors from the tolerance a slowdown must be to be caught."""
     untimed = sum(share for what, share in SHARES.items() if what != "time")

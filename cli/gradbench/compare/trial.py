@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from gradbench import ranks
 from gradbench.compare import rule
@@ -69,7 +68,7 @@ def pooled(group: Sequence[Pair]) -> Interval:
     errors = np.array([standard_error(pair.evaluations) for pair in group])
     precision = 1 / np.maximum(errors, 1e-9) ** 2
     centre = float(np.average(estimates, weights=precision))
-    half = float(stats.norm.ppf((1 + rule.CONFIDENCE) / 2) / np.sqrt(precision.sum()))
+    half = rule.HALF_WIDTH / float(np.sqrt(precision.sum()))
     return Interval(centre, centre - half, centre + half)
 
 
