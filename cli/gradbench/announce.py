@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from xml.etree import ElementTree
 
-from gradbench.compare.verdict import Comparison, Policy, Row, Verdict
+from gradbench.compare.verdict import QUIET, Comparison, Policy, Row
 from gradbench.compare.words import times
 from gradbench.report import Interval
 
 MARKER = "<!-- gradbench -->"  # a comment with it is the one to update
 MAX_BYTES = 64_000  # GitHub takes comments of 65,536 characters
 MAX_ANNOTATIONS = 10  # of a step, that GitHub shows
-QUIET: tuple[Verdict, ...] = ("fine", "identical", "new", "advisory")
 
 RATIOS = ("evaluations", "time", "cost")
 

@@ -13,7 +13,6 @@ from itertools import cycle
 from pathlib import Path
 
 from gradbench import execute, grid, machine, sides, store
-from gradbench.baseline import Baseline
 from gradbench.compare import compare, differences, rule
 from gradbench.compare.rule import Look
 from gradbench.compare.verdict import Comparison, Row, ordered
@@ -112,7 +111,7 @@ def check(
     benchmark: Benchmark,
     base: Path,
     root: Path,
-    baseline: Baseline,
+    baseline: Side,
     display: Display,
     *,
     max_replicates: int = rule.LOOKS,
@@ -133,8 +132,8 @@ def check(
     """
     benchmark = benchmark.model_copy(update={"replicates": max_replicates})
     cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
-    other = _not_comparable(cells, baseline.side)
-    cells = [cell for cell in cells if _key(cell) not in other.series]
+    other = _not_comparable(cells, baseline)
+    cells = [cell for cell in cells if cell.key not in other.series]
     with Runner(benchmark, paths, display) as runner:
         runner.preflight(cells)
         about = {"machine": machine.describe(), "models": execute.fingerprints(paths)}
@@ -146,7 +145,7 @@ def check(
                 for found in runner.run(block):
                     execute.keep(found, folder, display)
             head = _side(folder)
-            return baseline.side, replace(head, series={**head.series, **other.series})
+            return baseline, replace(head, series={**head.series, **other.series})
 
         return _judge(take, rule.looks(max_replicates), [folder], is_paired=False)
 
@@ -225,7 +224,7 @@ class _Blocks:
 
     def until(self, look: Look, undecided: set[Key] | None) -> Iterator[list[Cell]]:
         """Yield the blocks up to a look, of the cells named; None means all."""
-        wanted = [c for c in self._cells if undecided is None or _key(c) in undecided]
+        wanted = [c for c in self._cells if undecided is None or c.key in undecided]
         new = [c for c in wanted if self._n_done <= c.replicate < look.n_replicates]
         self._display.planned(self._n_sides * len(new))
         while self._n_done < look.n_replicates:
@@ -266,7 +265,3 @@ def _not_comparable(cells: Sequence[Cell], base: Side) -> Side:
         if key in base.series and any(differences(base.series[key], series))
     }
     return replace(planned, series=others)
-
-
-def _key(cell: Cell) -> Key:
-    return cell.model, cell.sampler

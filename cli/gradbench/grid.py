@@ -41,6 +41,11 @@ class Cell:
     start_seed: int
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The labels of model and sampler: what replicates have in common."""
+        return self.model, self.sampler
+
+    @property
     def id(self) -> str:
         """A readable file name, unique to all of the cell."""
         digest = sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]

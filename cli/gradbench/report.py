@@ -197,7 +197,7 @@ def _by_sampler(results: Iterable[CellResult]) -> dict[tuple[str, str], list[Cel
     """Return the replicates of each model and sampler."""
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
-        groups.setdefault((result.cell.model, result.cell.sampler), []).append(result)
+        groups.setdefault(result.cell.key, []).append(result)
     return groups
 
 
@@ -246,7 +246,7 @@ def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
         if result.measured is None:
             continue
         columns = _parameter_columns(result.measured)
-        columns |= error_based[result.cell.model, result.cell.sampler]
+        columns |= error_based[result.cell.key]
         for i, name in enumerate(result.measured.parameters):
             table.append(
                 ParameterRow(

@@ -235,7 +235,7 @@ class Runner:
                     )
                 except Stopped as stopped:
                     raise ModelError(f"{sampler} on {label}: {stopped.reason}") from stopped
-                planted[label, sampler] = Planted(work=work)
+                planted[cell.key] = Planted(work=work)
         return planted
 
     def run(
@@ -255,13 +255,13 @@ class Runner:
         self._start_spares(len(_first_of_each(cells)))
         given_up = self._build_all(cells)
         built = [cell for cell in cells if cell.sampler not in given_up]
-        if any((label, cell.sampler) not in self._checked for cell in built):
+        if any(cell.key not in self._checked for cell in built):
             check, refusals = self._check_density(label, built)
-            self._checked |= {(label, c.sampler): refusals.get(c.sampler) for c in built}
+            self._checked |= {c.key: refusals.get(c.sampler) for c in built}
             if check is not None:
                 yield check
         for cell in built:
-            if refusal := self._checked[label, cell.sampler]:
+            if refusal := self._checked[cell.key]:
                 given_up[cell.sampler] = refusal
         for cell in cells:
             if cell.sampler in given_up:
@@ -325,7 +325,7 @@ class Runner:
         self._start_spares(1)
         worker = self._spares.pop(0)
         try:
-            planted = self._planted.get((cell.model, cell.sampler))
+            planted = self._planted.get(cell.key)
             worker.call(
                 "build",
                 path=str(self._paths[cell.model]),

@@ -82,8 +82,8 @@ def run(
     root: Path,
     display: Display,
     *,
-    n_pairs: int = 16,
-    n_gates: int = 400,
+    n_pairs: int,
+    n_gates: int,
 ) -> Findings | None:
     """Run the same code against itself, then against slower versions of itself.
 
@@ -215,7 +215,7 @@ def _plantings(
 ) -> Iterator[tuple[str, str, str, dict[Key, Planted]]]:
     """Yield what is planted: a name, words, the factor that it makes worse, and the plants."""
     cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
-    keys = dict.fromkeys((cell.model, cell.sampler) for cell in cells)
+    keys = dict.fromkeys(cell.key for cell in cells)
     yield "twice", "density evaluated twice", "time", dict.fromkeys(keys, Planted(copies=1))
     with Runner(benchmark, paths, display) as runner:
         longer = runner.longer(cells, SHARE)

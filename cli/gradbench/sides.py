@@ -97,6 +97,10 @@ class Side:
     advisory: Mapping[Key, str] = field(default_factory=dict)
     config: str = ""
 
+    def only(self, keys: Iterable[Key]) -> "Side":
+        """Return the side with only these models and samplers."""
+        return replace(self, series={k: self.series[k] for k in keys if k in self.series})
+
 
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
@@ -111,7 +115,7 @@ def planned(cells: Iterable[Cell]) -> Side:
     """Return the side of cells that were not run: their setups, as far as they are known."""
     unknown = dict.fromkeys(NUMBERS)
     setups = {
-        (cell.model, cell.sampler): {
+        cell.key: {
             "params": cell.params, "options": cell.options, "init": cell.init, **unknown
         }
         for cell in cells
@@ -237,13 +241,21 @@ def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -
             # A replicate that failed says nothing of the model's size or density.
             if key not in setups or setups[key]["n_parameters"] is None:
                 setups[key] = _setup({name: line[i] for name, i in at.items()})
-            *counts, warmup_s, sampling_s, ess = [float(text or "nan") for text in numbers(line)]
+            *counts, warmup_s, sampling_s, ess = _floats(numbers(line))
             yield Record(
                 intern(model), intern(sampler), int(replicate), int(seed), intern(status),
                 intern(reason), fingerprint, sum(counts), ess, warmup_s + sampling_s,
             )  # fmt: skip
         except ValueError as error:
             raise StoreError(f"{path}:{number}: not a line of a results.csv: {error}") from error
+
+
+def _floats(texts: tuple[str, ...]) -> list[float]:
+    """Return numbers, NaN for an empty field."""
+    try:
+        return list(map(float, texts))
+    except ValueError:
+        return [float(text or "nan") for text in texts]
 
 
 def _setup(line: Mapping[str, str]) -> Setup:
@@ -263,7 +275,7 @@ def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float
     for result in results:
         if result.measured is None:
             continue
-        of_cell = worst.setdefault((result.cell.model, result.cell.sampler), {})
+        of_cell = worst.setdefault(result.cell.key, {})
         found = result.measured.diagnostics
         smaller = np.fmin(found.ess_mean, found.ess_square)
         for name, ess in zip(result.measured.parameters, smaller.tolist(), strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gradbench import baseline, config, gate
+from gradbench import baseline, config, gate, grid
 from gradbench.cli.verdict import policy_options, report_options, run_options, tell_judged
 from gradbench.compare.verdict import Policy
 from gradbench.show.progress import Display
@@ -36,9 +36,11 @@ def command(
     from another machine. Evaluations per effective sample are.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stored = baseline.load(name.removeprefix(baseline.PREFIX))
+    stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
     path = config.find(source)
     benchmark = config.only(config.load(source, overrides), only)
+    if only:
+        stored = stored.only(dict.fromkeys(cell.key for cell in grid.cells(benchmark)))
     with Display(is_quiet=quiet) as display:
         judged = gate.check(
             benchmark, path.parent, root, stored, display, max_replicates=max_replicates

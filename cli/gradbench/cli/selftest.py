@@ -25,6 +25,14 @@ from gradbench.show.progress import Display
     help="Runs of each cell on both sides that the noise is taken from.",
 )
 @click.option(
+    "--gates",
+    "n_gates",
+    type=click.IntRange(10, 1_000_000),
+    default=400,
+    show_default=True,
+    help="Simulated with that noise, for each rate.",
+)
+@click.option(
     "--results",
     "root",
     type=click.Path(path_type=Path),
@@ -38,6 +46,7 @@ def command(
     overrides: Sequence[str],
     only: Sequence[str],
     n_pairs: int,
+    n_gates: int,
     root: Path,
     quiet: bool,
 ) -> int:
@@ -50,7 +59,9 @@ def command(
     path = config.find(source)
     benchmark = config.only(config.load(source, overrides), only)
     with Display(is_quiet=quiet) as display:
-        found = selftest.run(benchmark, path.parent, root, display, n_pairs=n_pairs)
+        found = selftest.run(
+            benchmark, path.parent, root, display, n_pairs=n_pairs, n_gates=n_gates
+        )
     if found is None:
         return INTERRUPTED
     table.findings(found)

@@ -21,6 +21,8 @@ Verdict = Literal[
     "new",  # it was not there before
 ]  # in the order they are shown in
 ORDER: tuple[Verdict, ...] = get_args(Verdict)
+QUIET: tuple[Verdict, ...] = ("advisory", "fine", "identical", "new")  # need no attention
+LOUD = tuple(verdict for verdict in ORDER if verdict not in QUIET)
 
 REGRESSION, NOT_COMPARED, INCONCLUSIVE = 3, 4, 5  # exit codes
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradbench.baseline import Baseline
-from gradbench.compare.verdict import Comparison, Row, Verdict
+from gradbench.compare.verdict import LOUD, QUIET, Comparison, Row, Verdict
 from gradbench.compare.words import times
 from gradbench.show.console import console, item, significant, table
 
@@ -24,10 +24,8 @@ STYLES: dict[Verdict, str] = {
     "identical": "green",
     "new": "cyan",
 }
-EXPLAINED: tuple[Verdict, ...] = (
-    "regressed", "failed", "missing", "not comparable", "inconclusive", "traded", "improved",
-    "advisory",
-)  # fmt: skip
+EXPLAINED: tuple[Verdict, ...] = (*LOUD, "advisory")
+MAX_QUIET = 40  # rows
 
 
 def _time(row: Row) -> str:
@@ -127,9 +125,14 @@ def baselines(stored: Sequence[Baseline]) -> None:
 
 def _one(comparison: Comparison) -> Table:
     shown = table(("verdict", *WORDS), tuple(NUMBERS))
-    for row in comparison.rows:
+    quiet = comparison.having(*QUIET)
+    for row in [*comparison.having(*LOUD), *quiet[:MAX_QUIET]]:
         cells = [text(row) for text in (*WORDS.values(), *NUMBERS.values())]
         shown.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
+    if len(quiet) > MAX_QUIET:
+        rest = len(quiet) - MAX_QUIET
+        shown.caption = f"and {rest} more that need no attention; --format csv has them all"
+        shown.caption_justify = "left"
     return shown
 
 
