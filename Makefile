@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test check format benchmarks clean
+.PHONY: bench test check gate format benchmarks clean
 
 bench: $(READY)  ## the main job: NUTS and emcee on the 50-dimensional Gaussian
 	$(BIN)/gradbench run configs/gaussian50.yaml
@@ -17,12 +17,16 @@ check: $(READY)  ## lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+gate: $(READY)  ## this project's own gate: did a sampler become less efficient?
+	$(BIN)/gradbench check gate --only gaussian --baseline gate --quiet
+
 format: $(READY)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 benchmarks: $(READY)  ## what gradbench itself costs, as ratios
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/compare.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
