@@ -98,6 +98,25 @@ def test_several_heads_stand_side_by_side(home: Path, gradbench: Gradbench) -> N
     assert len(as_json(together)["comparisons"]) == 2
 
 
+def test_an_older_run_is_read(home: Path, gradbench: Gradbench, tmp_path: Path) -> None:
+    """A run from before density signatures compares with one of today; a cut one is one message."""
+    old = tmp_path / "old"
+    shutil.copytree(run_of(home), old)
+    for file in (old / "run.json", *(old / "cells").iterdir(), *(old / "density").iterdir()):
+        plain = json.loads(file.read_text())
+        plain.pop("signature", None)
+        if "schema_version" in plain:
+            plain["schema_version"] = 1
+        file.write_text(json.dumps(plain))
+    done = gradbench("compare", old, run_of(home), "--format", "json")
+    assert verdicts(done) == {"nuts": "identical", "emcee": "identical"}, done.stderr
+    first = sorted((old / "cells").iterdir())[0]
+    first.write_text(first.read_text()[:500])
+    cut = gradbench("compare", "baseline:main", old)
+    assert cut.returncode == 2
+    assert f"{first}: can't be read as JSON" in cut.stderr
+
+
 def test_a_baseline_is_small_text(home: Path, gradbench: Gradbench) -> None:
     """Saving a run twice gives the same files but for the date; a name is not overwritten."""
     first = home / "results" / "baselines" / "main"

@@ -32,8 +32,9 @@ def command(
 ) -> int:
     """Run CONFIG until each sampler is judged against a baseline: 8, 16, 32 … replicates.
 
-    The verdict is the exit code. Time is not judged: a baseline is from another day, and often
-    from another machine. Evaluations per effective sample are.
+    The verdict is the exit code. What is judged are evaluations per effective sample, the same on
+    every machine. A baseline's times are from another day: only more than +50 % counts, on the
+    machine that it was made on, with the same draws. gradbench ab judges time.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
