@@ -6,6 +6,7 @@ and for each model and sampler what was asked, its worst parameters and its nois
 """
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -175,24 +176,27 @@ def _path(name: str, root: Path) -> Path:
 
 
 def _csv(side: Side, worst: Mapping[Key, Sequence[str]]) -> str:
-    lines = [",".join(COLUMNS)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
     for key, series in side.series.items():
         smallest = [series.worst[name] for name in worst[key]]
-        for i in range(len(series.replicate)):
-            numbers = [series.n_evaluations[i], series.ess[i], series.cpu_s[i]]
-            numbers += [ess[i] for ess in smallest]
-            words = [series.replicate[i], series.seed[i], series.status[i]]
-            words += [_quoted(series.reason[i]), series.fingerprint[i]]
-            # Six digits: a hundredth of the noise of the quietest cell, and a diff stays readable.
-            shown = [f"{x:.6g}" if np.isfinite(x) else "" for x in numbers]
-            shown[0] = f"{numbers[0]:.0f}" if np.isfinite(numbers[0]) else ""
-            shown += [""] * (len(WORST) - len(smallest))
-            lines.append(",".join([_quoted(key[0]), _quoted(key[1]), *map(str, words), *shown]))
-    return "\n".join(lines) + "\n"
+        numbers = [series.n_evaluations, series.ess, series.cpu_s, *smallest]
+        words = zip(
+            series.replicate, series.seed, series.status, series.reason, series.fingerprint,
+            strict=True,
+        )  # fmt: skip
+        for said, *measured in zip(words, *numbers, strict=True):
+            shown = map(_six_digits, measured)
+            writer.writerow([*key, *said, *shown, *[""] * (len(WORST) - len(smallest))])
+    return text.getvalue()
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
+def _six_digits(number: float) -> str:
+    """Return a whole number exactly, another to a hundredth of the quietest cell's noise."""
+    if not np.isfinite(number):
+        return ""
+    return f"{number:.0f}" if number == round(number) else f"{number:.6g}"
 
 
 def _side(name: str, plain: JSON, table: Path) -> Side:
