@@ -149,14 +149,18 @@ def find(source: str) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    shipped = _shipped()
-    known = sorted(shipped)
+    shipped, known = _shipped(), names()
     if (name := source.removesuffix(".yaml")) in shipped:
         return shipped[name]
     raise ConfigError(
         f"{source}: no such file, and no shipped config of this name"
         f"{did_you_mean(name, known)} (shipped: {', '.join(known)})"
     )
+
+
+def names() -> list[str]:
+    """Return the names of the shipped configs, sorted."""
+    return sorted(_shipped())
 
 
 def load(source: str, overrides: Sequence[str] = ()) -> Benchmark:

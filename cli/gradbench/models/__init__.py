@@ -82,6 +82,32 @@ def signature(path: Path) -> Signature:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """A shipped model in words: the first line of its file, and its parameters' defaults."""
+
+    summary: str
+    parameters: Mapping[str, str]
+
+
+def about(name: str) -> About:
+    """Return what a shipped model's file says of it, without running the file.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    tree = ast.parse(find(name, Path()).read_bytes())
+    arguments = next(
+        node.args
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name == "model"
+    )
+    names = [argument.arg for argument in arguments.args]
+    defaults = [ast.unparse(default) for default in arguments.defaults]
+    summary = (ast.get_docstring(tree) or "").splitlines()[0].rstrip(".").replace("``", "")
+    return About(summary, dict(zip(names, defaults, strict=True)))
+
+
 def fingerprint(path: Path) -> str:
     """Return the SHA-256 of the file, in hexadecimal: a resumed run must find the same model."""
     return sha256(path.read_bytes()).hexdigest()

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -34,10 +34,12 @@ def table(left: Sequence[str], right: Sequence[str]) -> Table:
     empty = Table(
         box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
     )
+    is_tall = any("\n" in head for head in (*left, *right))
+    vertical: Literal["top", "bottom"] = "bottom" if is_tall else "top"
     for head in left:
-        empty.add_column(head, vertical="bottom", overflow="fold")
+        empty.add_column(head, vertical=vertical, overflow="fold")
     for head in right:
-        empty.add_column(head, justify="right", vertical="bottom", overflow="fold")
+        empty.add_column(head, justify="right", vertical=vertical, overflow="fold")
     return empty
 
 

@@ -1,0 +1,75 @@
+"""What there is to choose from, on the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from rich.text import Text
+
+from gradbench.models import About
+from gradbench.samplers.base import Options, Sampler
+from gradbench.show.console import console, table
+
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def samplers(found: Mapping[str, Sampler]) -> None:
+    """Print a line for each sampler, and under it its options with their defaults."""
+    to = console()
+    shown = table(("sampler", "gradients", "what it is, and its options"), ())
+    for name, sampler in found.items():
+        options = ", ".join(
+            option if default == "" else f"{option}={default}"
+            for option, _, default, _ in _options(sampler.Options)
+        )
+        about = Text(sampler.SUMMARY) + Text(f"\n{options}", style="dim")
+        shown.add_row(name, "yes" if sampler.USES_GRADIENT else "no", about)
+    to.print(shown)
+    to.print()
+    to.print("gradbench list samplers NAME explains one sampler's options")
+
+
+def sampler(name: str, found: Sampler) -> None:
+    """Print a sampler's options, and how it stands in a config."""
+    to = console()
+    gradients = "uses gradients" if found.USES_GRADIENT else "uses no gradients"
+    to.print(Text(name, style="bold") + Text(f"  {found.SUMMARY}; {gradients}", style="dim"))
+    to.print()
+    shown = table(("option", "type", "default", "meaning"), ())
+    example: dict[str, Any] = {"use": name}
+    for option, kind, default, meaning in _options(found.Options):
+        shown.add_row(option, kind, default or "required", meaning)
+        if default == "" or option in {"tune", "draws"}:
+            example[option] = yaml.safe_load(default) if default else 100
+    to.print(shown)
+    to.print()
+    to.print(yaml.safe_dump({"samplers": {"mine": example}}, sort_keys=False).rstrip())
+
+
+def models(found: Mapping[str, About]) -> None:
+    """Print a line for each model."""
+    shown = table(("model", "parameters", "what it is"), ())
+    for name, about in found.items():
+        parameters = ", ".join(f"{key}={value}" for key, value in about.parameters.items())
+        shown.add_row(name, parameters, about.summary)
+    console().print(shown)
+
+
+def configs(found: Mapping[str, str]) -> None:
+    """Print a line for each config."""
+    shown = table(("config", "the question it asks"), ())
+    for name, description in found.items():
+        shown.add_row(name, description)
+    console().print(shown)
+
+
+def _options(kind: type[Options]) -> list[tuple[str, str, str, str]]:
+    """Return each option's name, type with its range, default ("" where it has none), meaning."""
+    found = []
+    for name, field in kind.model_json_schema()["properties"].items():
+        words = "/".join(map(str, field["enum"])) if "enum" in field else str(field.get("type", ""))
+        limits = [f"{sign} {field[key]:g}" for key, sign in BOUNDS.items() if key in field]
+        default = "" if "default" not in field else str(field["default"])
+        found.append((name, " ".join([words, ", ".join(limits)]).strip(), default,
+                      field.get("description", "")))  # fmt: skip
+    return found
