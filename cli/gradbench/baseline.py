@@ -31,7 +31,7 @@ ROOT = Path("results/baselines")
 PREFIX = "baseline:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 WORST = tuple(f"ess_worst_{i + 1}" for i in range(rule.N_WORST))
-COLUMNS = (*Record._fields, *WORST)
+COLUMNS = ("model", "sampler", *Record._fields, *WORST)
 MIN_REPLICATES = 8  # fewer tell nothing about the noise
 
 JSON = dict[str, Any]
@@ -221,10 +221,10 @@ def _records(
     lines: Iterator[list[str]],
     cells: Mapping[Key, JSON],
     worst: dict[Key, dict[str, dict[int, float]]],
-) -> Iterator[Record]:
+) -> Iterator[tuple[Key, Record]]:
     if tuple(next(lines, [])) != COLUMNS:
         raise StoreError(f"{table}: not the replicates of a baseline")
-    n_words = len(Record._fields) - 3
+    n_words = COLUMNS.index("n_evaluations")
     for number, line in enumerate(lines, start=2):
         if len(line) != len(COLUMNS) or (line[0], line[1]) not in cells:
             raise StoreError(f"{table}:{number}: cut short, or not in baseline.json")
@@ -234,9 +234,8 @@ def _records(
         of_cell = worst.setdefault(key, {})
         for parameter, ess in zip(cells[key]["worst"], numbers[3:], strict=False):
             of_cell.setdefault(parameter, {})[int(replicate)] = ess
-        yield Record(
-            model, sampler, int(replicate), int(seed), status, reason, fingerprint, *numbers[:3]
-        )
+        record = Record(int(replicate), int(seed), status, reason, fingerprint, *numbers[:3])
+        yield key, record
 
 
 def _entries(side: Side) -> list[Entry]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple
@@ -34,8 +34,6 @@ Setup = Mapping[str, Any]
 class Record(NamedTuple):
     """One replicate; numbers are NaN where it gave none, the fingerprint then is empty."""
 
-    model: str
-    sampler: str
     replicate: int
     seed: int
     status: str
@@ -44,6 +42,9 @@ class Record(NamedTuple):
     n_evaluations: float
     ess: float
     cpu_s: float
+
+
+Fields = tuple[int, int, str, str, str, float, float, float]  # a Record, made in half the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def planned(cells: Iterable[Cell]) -> Side:
         }
         for cell in cells
     }  # fmt: skip
-    return Side("", {key: _series([], setup, {}) for key, setup in setups.items()})
+    return Side("", {key: _series(key, [], setup, {}) for key, setup in setups.items()})
 
 
 def of_csv(path: Path) -> Side:
@@ -147,50 +148,50 @@ class DuplicateError(ValueError):
 
 
 def gather(
-    records: Iterable[Record],
+    records: Iterable[tuple[Key, Fields]],
     setups: Mapping[Key, Setup],
     worst: Mapping[Key, Mapping[str, Mapping[int, float]]] | None = None,
 ) -> dict[Key, Series]:
     """Return each model and sampler's records as one series.
 
     Args:
-        records: in any order.
+        records: each with its model and sampler, in any order.
         setups: by model and sampler; may be filled while the records are read.
         worst: by model and sampler, parameter, and replicate.
 
     Raises:
         DuplicateError: a replicate stands twice.
     """
-    grouped: dict[Key, list[Record]] = {}
-    for record in records:
-        grouped.setdefault(record[:2], []).append(record)
+    grouped: dict[Key, list[Fields]] = {}
+    for key, record in records:
+        grouped.setdefault(key, []).append(record)
     return {
-        key: _series(found, setups[key], (worst or {}).get(key, {}))
+        key: _series(key, found, setups[key], (worst or {}).get(key, {}))
         for key, found in grouped.items()
     }
 
 
 def _series(
-    records: list[Record], setup: Setup, worst: Mapping[str, Mapping[int, float]]
+    key: Key, records: list[Fields], setup: Setup, worst: Mapping[str, Mapping[int, float]]
 ) -> Series:
-    records.sort(key=attrgetter("replicate"))
-    for one, other in pairwise(records):
-        if one.replicate == other.replicate:
-            raise DuplicateError(
-                f"replicate {one.replicate} of {one.sampler} on {one.model} stands twice"
-            )
+    columns: Iterable[tuple[Any, ...]] = zip(*sorted(records), strict=True)
+    replicate, seed, status, reason, fingerprint, *numbers = columns if records else [()] * 8
+    for one, other in pairwise(replicate):
+        if one == other:
+            raise DuplicateError(f"replicate {one} of {key[1]} on {key[0]} stands twice")
+    n_evaluations, ess, cpu_s = (np.array(column, dtype=np.float64) for column in numbers)
     return Series(
         setup=setup,
-        replicate=np.array([record.replicate for record in records], dtype=np.int64),
-        seed=np.array([record.seed for record in records], dtype=np.int64),
-        status=tuple(record.status for record in records),
-        reason=tuple(record.reason for record in records),
-        fingerprint=tuple(record.fingerprint for record in records),
-        n_evaluations=np.array([record.n_evaluations for record in records]),
-        ess=np.array([record.ess for record in records]),
-        cpu_s=np.array([record.cpu_s for record in records]),
+        replicate=np.array(replicate, dtype=np.int64),
+        seed=np.array(seed, dtype=np.int64),
+        status=status,
+        reason=reason,
+        fingerprint=fingerprint,
+        n_evaluations=n_evaluations,
+        ess=ess,
+        cpu_s=cpu_s,
         worst={
-            name: np.array([values.get(record.replicate, np.nan) for record in records])
+            name: np.array([values.get(number, np.nan) for number in replicate])
             for name, values in worst.items()
         },
     )
@@ -202,10 +203,8 @@ def setup(summary: Summary) -> Setup:
     return plain | {name: json.loads(plain[name]) for name in ("params", "options")}
 
 
-def _record(summary: Summary) -> Record:
-    return Record(
-        model=summary.model,
-        sampler=summary.sampler,
+def _record(summary: Summary) -> tuple[Key, Record]:
+    return (summary.model, summary.sampler), Record(
         replicate=summary.replicate,
         seed=summary.seed,
         status=summary.status,
@@ -217,7 +216,9 @@ def _record(summary: Summary) -> Record:
     )
 
 
-def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -> Iterator[Record]:
+def _records(
+    path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]
+) -> Iterator[tuple[Key, Fields]]:
     """Yield a CSV's records; note the setup of each model and sampler where it first stands."""
     header = next(lines, [])
     if missing := [name for name in COLUMNS[:-1] if name not in header]:
@@ -242,9 +243,9 @@ def _records(path: Path, lines: Iterator[list[str]], setups: dict[Key, Setup]) -
             if key not in setups or setups[key]["n_parameters"] is None:
                 setups[key] = _setup({name: line[i] for name, i in at.items()})
             *counts, warmup_s, sampling_s, ess = _floats(numbers(line))
-            yield Record(
-                intern(model), intern(sampler), int(replicate), int(seed), intern(status),
-                intern(reason), fingerprint, sum(counts), ess, warmup_s + sampling_s,
+            yield key, (
+                int(replicate), int(seed), intern(status), reason, fingerprint,
+                sum(counts), ess, warmup_s + sampling_s,
             )  # fmt: skip
         except ValueError as error:
             raise StoreError(f"{path}:{number}: not a line of a results.csv: {error}") from error
