@@ -58,12 +58,12 @@ def test_shifts_are_order_statistics_of_all_differences(monkeypatch: pytest.Monk
     """Too many differences to hold give the same shift and interval as few of them do."""
     rng = np.random.default_rng(1)
     head, base = rng.normal(0.3, 1, (2, 31)), rng.normal(size=(2, 40))
-    direct = ranks.shift(head, base, 0.95, 0.8)
+    direct = ranks.shift(head, base, 0.95, 0.9)
     middle = [np.median(np.subtract.outer(h, b)) for h, b in zip(head, base, strict=True)]
     assert direct[0] == pytest.approx(middle)
     monkeypatch.setattr(ranks, "MAX_DIFFERENCES", 10)
-    assert ranks.shift(head, base, 0.95, 0.8) == pytest.approx(direct, abs=1e-2)
-    assert ranks.shift(head, base, 0.95, 0.8)[1:] == pytest.approx(direct[1:], abs=1e-9)
+    assert ranks.shift(head, base, 0.95, 0.9) == pytest.approx(direct, abs=1e-2)
+    assert ranks.shift(head, base, 0.95, 0.9)[1:] == pytest.approx(direct[1:], abs=1e-9)
     walsh = [(a + b) / 2 for a, b in itertools.combinations_with_replacement(head[0], 2)]
     assert ranks.centre(head[:1], 0.95)[0][0] == pytest.approx(np.median(walsh))
 

@@ -38,15 +38,18 @@ def mann_whitney(head: FloatArray, base: FloatArray) -> FloatArray:
     return np.nan_to_num(p, nan=1.0)  # all values tied: no evidence
 
 
-def shift(head: FloatArray, base: FloatArray, *confidences: float) -> FloatArray:
-    """Return by how much head lies above base: (k, n), (k, m) to (1 + 2 c, k).
+def shift(
+    head: FloatArray, base: FloatArray, confidence: float, upper: float | None = None
+) -> FloatArray:
+    """Return by how much head lies above base: (k, n), (k, m) to (3, k), with ``upper`` (4, k).
 
-    First the median of all pairs' differences, then for each of the c confidences the lower and
-    the upper bound, two more of their order statistics (Hodges & Lehmann 1963; Hollander & Wolfe
-    1999, section 4.3). A bound is infinite where there are too few pairs.
+    The median of all pairs' differences, and the bounds of its interval, two more of their order
+    statistics (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 4.3). The last row is an
+    upper bound with the one-sided confidence ``upper``. A bound is infinite where there are too
+    few pairs.
     """
     n, m = head.shape[1], base.shape[1]
-    ranks = _ranks(n * m, np.sqrt(n * m * (n + m + 1) / 12), confidences)
+    ranks = _ranks(n * m, np.sqrt(n * m * (n + m + 1) / 12), confidence, upper)
     if n * m > MAX_DIFFERENCES:
         rows = [_of_many(np.sort(h), np.sort(b), ranks) for h, b in zip(head, base, strict=True)]
         return np.array(rows).T
@@ -66,15 +69,15 @@ def signed_rank(differences: FloatArray) -> FloatArray:
     return p
 
 
-def centre(differences: FloatArray, *confidences: float) -> FloatArray:
-    """Return the centre of paired differences with its bounds: (k, n) to (1 + 2 c, k).
+def centre(differences: FloatArray, confidence: float, upper: float | None = None) -> FloatArray:
+    """Return the centre of paired differences with its bounds: (k, n) to (3, k) or (4, k).
 
     The median of the Walsh averages (Hodges & Lehmann 1963; Hollander & Wolfe 1999, section 3.2);
     bounds as in ``shift``.
     """
     n = differences.shape[1]
     i, j = np.triu_indices(n)
-    ranks = _ranks(len(i), np.sqrt(n * (n + 1) * (2 * n + 1) / 24), confidences)
+    ranks = _ranks(len(i), np.sqrt(n * (n + 1) * (2 * n + 1) / 24), confidence, upper)
     return _order_statistics((differences[:, i] + differences[:, j]) / 2, ranks)
 
 
@@ -114,16 +117,19 @@ def holm(p: FloatArray, weights: FloatArray, level: float) -> BoolArray:
     return rejected
 
 
-def _ranks(n: int, sd: float, confidences: tuple[float, ...]) -> list[float]:
-    """Return which of n order statistics, from 0, are the median and the bounds of each interval.
+def _ranks(n: int, sd: float, confidence: float, upper: float | None) -> list[float]:
+    """Return which of n order statistics, from 0, are the median and the bounds.
 
-    A bound that would lie outside is NaN.
+    A bound that would lie outside is infinite.
     """
-    ranks = [(n - 1) / 2]
-    for confidence in confidences:
-        low = float(np.floor(n / 2 - stats.norm.ppf((1 + confidence) / 2) * sd)) - 1
-        ranks += [low, n - 1 - low] if low >= 0 else [-np.inf, np.inf]
-    return ranks
+
+    def below(one_sided: float) -> float:
+        rank = float(np.floor(n / 2 - stats.norm.ppf(one_sided) * sd)) - 1
+        return rank if rank >= 0 else -np.inf
+
+    low = below((1 + confidence) / 2)
+    bound = [] if upper is None else [n - 1 - below(upper)]
+    return [(n - 1) / 2, low, n - 1 - low, *bound]
 
 
 def _order_statistics(values: FloatArray, ranks: list[float]) -> FloatArray:

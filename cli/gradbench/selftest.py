@@ -216,9 +216,9 @@ def _plantings(
     """Yield what is planted: a name, words, the factor that it makes worse, and the plants."""
     cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
     keys = dict.fromkeys(cell.key for cell in cells)
-    yield "twice", "density evaluated twice", "time", dict.fromkeys(keys, Planted(copies=1))
+    yield "twice", "density twice", "time", dict.fromkeys(keys, Planted(copies=1))
     with Runner(benchmark, paths, display) as runner:
         longer = runner.longer(cells, SHARE)
-    yield "longer", f"evaluation {SHARE:.0%} longer".replace("%", " %"), "time", longer
+    yield "longer", f"evaluation {SHARE:+.0%}".replace("%", " %"), "time", longer
     detuned = Planted(is_detuned=True)
     yield "detuned", "worse tuning", "evaluations", dict.fromkeys(keys, detuned)

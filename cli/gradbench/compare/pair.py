@@ -88,24 +88,23 @@ def of(key: Key, base: Side, head: Side, *, is_paired: bool) -> Pair:
 def estimated(pairs: Sequence[Pair], confidence: float) -> list[Pair]:
     """Return the pairs with their intervals, and their bounds at this one-sided confidence."""
     done: dict[Key, Pair] = {}
-    both = (rule.CONFIDENCE, 2 * confidence - 1)
     for group in by_shape(pairs, lambda pair: pair.costs):
         base, head = stacked(group, lambda pair: pair.costs)
-        for pair, (*interval, _, bound) in zip(
-            group, ranks.shift(head, base, *both).T, strict=True
-        ):
-            done[pair.key] = _with_evaluations(pair, _interval(interval), float(bound))
+        found = ranks.shift(head, base, rule.CONFIDENCE, confidence).T.tolist()
+        for pair, (*interval, bound) in zip(group, found, strict=True):
+            done[pair.key] = _with_evaluations(pair, Interval(*interval), bound)
     for group in by_shape(list(done.values()), lambda pair: pair.times):
         base, head = stacked(group, lambda pair: pair.times)
         if min(base.shape[1], head.shape[1]) == 0:
             continue
+        upper = confidence if any(pair.is_time_judged for pair in group) else None
         found = (
-            ranks.centre(head - base, *both)
+            ranks.centre(head - base, rule.CONFIDENCE, upper)
             if group[0].is_paired
-            else ranks.shift(head, base, *both)
-        )
-        for pair, (*interval, _, bound) in zip(group, found.T, strict=True):
-            done[pair.key] = _with_time(pair, _interval(interval), float(bound))
+            else ranks.shift(head, base, rule.CONFIDENCE, upper)
+        ).T.tolist()
+        for pair, (estimate, low, high, *bound) in zip(group, found, strict=True):
+            done[pair.key] = _with_time(pair, Interval(estimate, low, high), *bound)
     return [done[pair.key] for pair in pairs]
 
 
@@ -209,7 +208,7 @@ def _with_evaluations(pair: Pair, interval: Interval, bound: float) -> Pair:
     return replace(pair, evaluations=interval, cost=interval, bound=bound)
 
 
-def _with_time(pair: Pair, time: Interval, time_bound: float) -> Pair:
+def _with_time(pair: Pair, time: Interval, time_bound: float = np.inf) -> Pair:
     if not pair.is_time_judged:
         return replace(pair, time=time)
     evaluations = pair.evaluations
@@ -226,7 +225,3 @@ def _with_time(pair: Pair, time: Interval, time_bound: float) -> Pair:
         cost=Interval(centre, centre - low, centre + high),
         bound=centre + half(pair.bound, time_bound),
     )
-
-
-def _interval(numbers: Iterable[float]) -> Interval:
-    return Interval(*map(float, numbers))

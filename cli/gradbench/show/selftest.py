@@ -29,7 +29,8 @@ def findings(found: Findings) -> None:
     for trial in found.trials:
         for row in trial.comparison.rows:
             style = "green" if trial.is_caught(row) else "yellow"
-            lost = f"\n({', '.join(row.lost)})" if row.lost else ""
+            factors = [lost for lost in row.lost if lost in {"evaluations", "time"}]
+            lost = f" ({', '.join(factors)})" if factors else ""
             planted.add_row(
                 trial.what,
                 row.model,
