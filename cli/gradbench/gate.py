@@ -83,8 +83,9 @@ def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Com
             continue
         # A small loss on all models of a sampler is asked for with whatever level is left.
         rest = rule.LEVEL - sum(earlier.level for earlier in looks[:number])
-        last = compare(base, head, replace(look, level=rest), is_paired=is_paired)
-        return replace(last, rows=ordered(rows.values()))
+        if not look.is_last:
+            found = compare(base, head, replace(look, level=rest), is_paired=is_paired)
+        return replace(found, rows=ordered(rows.values()))
     raise ValueError("no look is the last")
 
 

@@ -134,7 +134,8 @@ def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row
     se = pairs_of.standard_error(pair.cost)
     caught = needed = None
     if np.isfinite(se):
-        caught = float(np.exp(rule.catches(se, n_cells)))
+        with np.errstate(over="ignore"):
+            caught = float(np.exp(rule.catches(se, n_cells)))
         sd = se / rule.standard_error(1.0, len(base), len(head))
         needed = rule.n_needed(sd, rule.PASS, n_cells)
     row = Row(

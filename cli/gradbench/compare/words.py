@@ -14,6 +14,9 @@ from gradbench.compare.verdict import Row, Verdict
 from gradbench.report import Interval
 from gradbench.sides import Side
 
+HOPELESS = 10.0  # a ratio of costs; where no less is caught, figures would mislead
+LARGE = 1.10  # a ratio that is worth a word although it is not proven
+
 
 def times(interval: Interval | None) -> str:
     """Return a ratio with its interval as ``×1.19 (1.13–1.25)``; a dash where there is none."""
@@ -56,7 +59,7 @@ def _reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> str:
     figures = _figures(row)
     same = f"draws identical on {row.n_identical} seeds"
     by_verdict: dict[Verdict, str] = {
-        "regressed": f"{figures}: {_attribution(lost)}",
+        "regressed": f"{figures}: {_attribution(row, lost)}",
         "traded": f"{figures}: one got worse, their product {times(row.cost)} did not",
         "improved": f"{figures}: proven; consider a new baseline",
         "identical": same + (f", time {times(row.time)}" if row.is_time_judged else ""),
@@ -72,13 +75,13 @@ def _figures(row: Row) -> str:
     return f"{evaluations}, time {times(row.time)}" if row.is_time_judged else evaluations
 
 
-def _attribution(lost: Sequence[Claim]) -> str:
+def _attribution(row: Row, lost: Sequence[Claim]) -> str:
     said = []
     kinds = {claim.what for claim in lost}
     if {"evaluations", "time"} <= kinds:
         said.append("the algorithm got slower, and the code as well")
     elif "evaluations" in kinds:
-        said.append("the algorithm got slower, not the code")
+        said.append("the algorithm got slower" + (", not the code" if row.is_time_judged else ""))
     elif "time" in kinds:
         said.append("the code got slower, not the algorithm")
     if names := sorted(claim.parameter for claim in lost if claim.what == "worst"):
@@ -92,7 +95,9 @@ def _blindness(row: Row) -> str:
     """Return what the run could have shown, and what it would take to show more."""
     if row.catches is None or row.n_needed is None:
         return f"{min(row.n_base, row.n_head)} replicates are too few for any proof"
-    large = row.cost is not None and abs(math.log(row.cost.estimate)) > rule.PASS
+    if row.catches > HOPELESS:
+        return f"too noisy to prove less than {times(Interval(HOPELESS, 0, 0))}"
+    large = row.cost is not None and max(row.cost.estimate, 1 / row.cost.estimate) > LARGE
     return (
         f"{'large, but not proven; ' if large else ''}would have caught {percent(row.catches)};"
         f" +10 % takes about {row.n_needed} replicates a side"
