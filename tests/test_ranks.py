@@ -39,6 +39,9 @@ def test_tests_agree_with_scipy_row_by_row() -> None:
     for p, d in zip(ranks.signed_rank(pairs), pairs, strict=True):
         assert p == pytest.approx(stats.wilcoxon(d, alternative="greater").pvalue)
     assert ranks.signed_rank(np.zeros((1, 8)))[0] == 1.0
+    many = rng.normal(0.2, 1, (1, 60))
+    expected = stats.wilcoxon(many[0], alternative="greater", method="approx").pvalue
+    assert ranks.signed_rank(many)[0] == pytest.approx(expected)
     table = np.array([[5, 3], [1, 30]])
     (p,) = ranks.more_often(*(np.array([n]) for n in (5, 8, 1, 31)))
     assert p == pytest.approx(stats.fisher_exact(table, alternative="greater")[1])

@@ -166,8 +166,8 @@ def gather(
     for key, record in records:
         grouped.setdefault(key, []).append(record)
     return {
-        key: _series(key, found, setups[key], (worst or {}).get(key, {}))
-        for key, found in grouped.items()
+        key: _series(key, grouped.pop(key), setups[key], (worst or {}).get(key, {}))
+        for key in list(grouped)
     }
 
 
