@@ -251,10 +251,17 @@ def test_an_interrupted_check_keeps_what_it_ran(home: Path, tmp_path: Path) -> N
     """Ctrl-C ends with 130, no verdict, and a folder that can still be compared."""
     import time
 
+    # Cells of seconds: however slow this test's own process, no verdict comes before the signal.
+    source = home / "results" / "baselines" / "main"
+    slow = source.with_name("slow")
+    shutil.copytree(source, slow)
+    about = slow / "baseline.json"
+    about.write_text(about.read_text().replace('"draws": 500', '"draws": 10000'))
     root = tmp_path / "kept"
     with subprocess.Popen(
         [str(Path(sys.executable).with_name("gradbench")), "check", "small.yaml", "--baseline",
-         "main", "--results", str(root), "--set", "seed=2", "--quiet"],
+         "slow", "--results", str(root), "--only", "nuts", "--set", "samplers.nuts.draws=10000",
+         "--quiet"],
         cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 120
@@ -268,4 +275,4 @@ def test_an_interrupted_check_keeps_what_it_ran(home: Path, tmp_path: Path) -> N
     assert out == ""
     assert "interrupted before a verdict" in err
     (folder,) = (root / "small").iterdir()
-    assert call(home, "compare", "baseline:main", folder).returncode == 0
+    assert call(home, "compare", "baseline:slow", folder).returncode == 0
