@@ -21,14 +21,17 @@ from scipy import stats
 
 from gradbench import gate
 from gradbench.compare import rule
-from gradbench.sides import Key, Series, Side
+from gradbench.grid import Key
+from gradbench.sides import Series, Side, simulated
 
 CELLS: list[Key] = list(product((f"model{i}" for i in range(5)), (f"sampler{i}" for i in range(4))))
 SLOWED = CELLS[:1]
 STUCK = 100.0  # times the cost
 TIME_SD = 0.03  # of one replicate's CPU time, side by side
 LAYOUT_SD = 0.02  # of a process
-CONDITIONS = {"options": {}, "params": {}, "init": "uniform", "n_parameters": 1}
+CONDITIONS = {
+    "options": {}, "params": {}, "init": "uniform", "n_parameters": 1, "density_signature": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,7 @@ def series(case: Case, rng: np.random.Generator, n: int, cost: float, speed: flo
     n_processes = -(-n // gate.PER_PROCESS)
     layout = np.repeat(rng.normal(0, LAYOUT_SD, n_processes), gate.PER_PROCESS)[:n]
     times = layout + rng.normal(0, TIME_SD, n)
-    n_evaluations = np.full(n, 1e5)
-    return Series(
-        setup={**CONDITIONS, "density_signature": None},
-        replicate=np.arange(n),
-        seed=np.arange(n),
-        status=("ok",) * n,
-        reason=("",) * n,
-        fingerprint=("",) * n,
-        n_evaluations=n_evaluations,
-        ess=n_evaluations / np.exp(logs),
-        cpu_s=n_evaluations * 1e-5 * speed * np.exp(times),
-    )
+    return simulated(CONDITIONS, logs, np.log(1e-5 * speed) + times)
 
 
 def cases() -> Iterator[Case]:

@@ -7,25 +7,16 @@ from gradbench import gate, selftest
 from gradbench.compare import compare, rule
 from gradbench.compare.rule import Look
 from gradbench.compare.verdict import Policy
-from gradbench.sides import Key, Series, Side
+from gradbench.grid import Key
+from gradbench.sides import Series, Side, simulated
 
 SETUP = {"params": {}, "options": {}, "init": "uniform", "n_parameters": 1, "density_signature": 0}
 CELLS: list[Key] = [(model, sampler) for model in ("a", "b", "c") for sampler in ("nuts", "emcee")]
 
 
 def series(n: int, rng: np.random.Generator, *, cost: float = 1.0, sd: float = 0.05) -> Series:
-    n_evaluations = np.full(n, 1e5)
-    return Series(
-        setup=SETUP,
-        replicate=np.arange(n),
-        seed=np.arange(n),
-        status=("ok",) * n,
-        reason=("",) * n,
-        fingerprint=("",) * n,
-        n_evaluations=n_evaluations,
-        ess=n_evaluations / cost / np.exp(rng.normal(0, sd, n)),
-        cpu_s=np.exp(rng.normal(0, 0.03, n)),
-    )
+    log_cost = np.log(cost) + rng.normal(0, sd, n)
+    return simulated(SETUP, log_cost, rng.normal(np.log(1e-5), 0.03, n))
 
 
 def side(n: int, seed: int, costs: dict[Key, float] | None = None, sd: float = 0.05) -> Side:

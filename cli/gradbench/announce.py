@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from xml.etree import ElementTree
 
 from gradbench.compare.verdict import QUIET, Comparison, Policy, Row
-from gradbench.compare.words import times
+from gradbench.compare.words import over_models, time_per_evaluation, times
 from gradbench.report import Interval
 
 MARKER = "<!-- gradbench -->"  # a comment with it is the one to update
@@ -173,11 +173,7 @@ def _markdown(
         ]
         lines.append("")
     for comparison in found:
-        lines += [
-            f"- **{_md(pool.name)}**: evaluations/ESS {times(pool.evaluations)}:"
-            f" {'regressed' if pool.is_regressed else 'no loss proven'}"
-            for pool in comparison.pooled
-        ]
+        lines += [f"- **{_md(pool.name)}**: {over_models(pool)}" for pool in comparison.pooled]
         lines += [f"- {_md(note)}" for note in comparison.notes]
     if quiet:
         lines += ["", f"<details><summary>{len(quiet)} that need no attention</summary>", ""]
@@ -192,13 +188,12 @@ def _table(rows: Sequence[tuple[Comparison, Row]], n_heads: int) -> list[str]:
     heads += ["replicates"] + (["head"] if n_heads > 1 else [])
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for comparison, row in rows:
-        time = times(row.time)
         cells = [
             row.verdict,
             row.model,
             row.sampler,
             times(row.evaluations),
-            time if row.is_time_judged or row.time is None else f"({time})",
+            time_per_evaluation(row),
             f"{row.n_base}, {row.n_head}",
         ]
         cells += [comparison.head] if n_heads > 1 else []

@@ -6,6 +6,7 @@ and for each model and sampler what was asked, its worst parameters and its nois
 """
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -22,9 +23,11 @@ import numpy as np
 
 from gradbench import compare, config, sides, store
 from gradbench.compare import pair, rule
+from gradbench.compare.words import percent
 from gradbench.errors import SaveError, StoreError, did_you_mean
+from gradbench.grid import Key
 from gradbench.result import SCHEMA_VERSION
-from gradbench.sides import DuplicateError, Key, Record, Series, Side
+from gradbench.sides import DuplicateError, Record, Series, Side
 from gradbench.store import Stored
 
 ROOT = Path("results/baselines")
@@ -131,7 +134,10 @@ def load(name: str, root: Path = ROOT) -> Baseline:
         if plain["schema_version"] > SCHEMA_VERSION:
             raise StoreError(f"{path}: not written by this or an older gradbench")
         side = _side(name, plain, path / "replicates.csv")
-        return Baseline(name, plain["saved"], plain["config_hash"], _entries(side), side)
+        entries = [_entry(key, series, len(side.series)) for key, series in side.series.items()]
+        advisory = {(e.model, e.sampler): e.advisory for e in entries if e.advisory}
+        side = dataclasses.replace(side, advisory=advisory)
+        return Baseline(name, plain["saved"], plain["config_hash"], entries, side)
     except OSError as error:
         raise StoreError(f"{error.filename}: can't be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -211,9 +217,7 @@ def _side(name: str, plain: JSON, table: Path) -> Side:
             )
     except (UnicodeDecodeError, csv.Error, DuplicateError) as error:
         raise StoreError(f"{table}: can't be read: {error}") from error
-    side = Side(PREFIX + name, series, plain["machine"])
-    advisory = {(e.model, e.sampler): e.advisory for e in _entries(side) if e.advisory}
-    return Side(side.name, side.series, side.machine, advisory)
+    return Side(PREFIX + name, series, plain["machine"])
 
 
 def _records(
@@ -238,11 +242,6 @@ def _records(
         yield key, record
 
 
-def _entries(side: Side) -> list[Entry]:
-    n_cells = len(side.series)
-    return [_entry(key, series, n_cells) for key, series in side.series.items()]
-
-
 def _entry(key: Key, series: Series, n_cells: int) -> Entry:
     usable = pair.is_usable(series)
     n = int(usable.sum())
@@ -259,8 +258,8 @@ def _entry(key: Key, series: Series, n_cells: int) -> Entry:
     if catches > rule.GATED:
         needed = rule.n_needed(noise, rule.GATED, n_cells)
         why = (
-            f"too noisy to be judged: replicates vary by {noise:.0%}, {n} of them against"
-            f" {rule.LOOKS} would catch {np.exp(catches) - 1:+.0%}; about {needed} a side would"
-            f" catch {np.exp(rule.GATED) - 1:+.0%}"
-        ).replace("%", " %")
+            f"too noisy to be judged: replicates vary by {100 * noise:.0f} %, {n} of them against"
+            f" {rule.LOOKS} would catch {percent(np.exp(catches))}; about {needed} a side would"
+            f" catch {percent(np.exp(rule.GATED))}"
+        )
     return Entry(*key, n, typical, noise, float(np.exp(catches)), why)

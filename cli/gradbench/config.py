@@ -149,7 +149,8 @@ def find(source: str) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    shipped, known = _shipped(), names()
+    shipped = _shipped()
+    known = sorted(shipped)
     if (name := source.removesuffix(".yaml")) in shipped:
         return shipped[name]
     raise ConfigError(

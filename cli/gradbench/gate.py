@@ -18,10 +18,10 @@ from gradbench.compare.rule import Look
 from gradbench.compare.verdict import Comparison, Row, ordered
 from gradbench.config import Benchmark
 from gradbench.execute import Display
-from gradbench.grid import Cell
+from gradbench.grid import Cell, Key
 from gradbench.plant import Planted
 from gradbench.runner import Runner
-from gradbench.sides import Key, Side
+from gradbench.sides import Side
 from gradbench.store import RunFolder
 
 PER_PROCESS = 4  # replicates; memory layout moves a whole process by 2 to 3 %
@@ -79,11 +79,11 @@ def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Com
             for key, row in rows.items()
             if row.verdict == "inconclusive" or (row.verdict == "fine" and key[1] in suspects)
         }
-        if undecided and not look.is_last:
-            continue
-        # A small loss on all models of a sampler is asked for with whatever level is left.
-        rest = rule.LEVEL - sum(earlier.level for earlier in looks[:number])
         if not look.is_last:
+            if undecided:
+                continue
+            # A small loss on all models of a sampler is asked for with whatever level is left.
+            rest = rule.LEVEL - sum(earlier.level for earlier in looks[:number])
             found = compare(base, head, replace(look, level=rest), is_paired=is_paired)
         return replace(found, rows=ordered(rows.values()))
     raise ValueError("no look is the last")

@@ -10,6 +10,8 @@ from typing import Any
 from gradbench.config import Benchmark
 from gradbench.target import Init
 
+Key = tuple[str, str]  # the labels of a model and a sampler
+
 SEED_BITS = 31  # what every library takes, NumPy's legacy generators among them
 
 
@@ -41,7 +43,7 @@ class Cell:
     start_seed: int
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """The labels of model and sampler: what replicates have in common."""
         return self.model, self.sampler
 

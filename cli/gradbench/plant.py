@@ -43,9 +43,9 @@ def plant(model: "pm.Model", planted: Planted) -> None:
     import pytensor.tensor as pt
     from pytensor.graph.replace import clone_replace
 
-    logp = model.logp()
     variables = list(model.value_vars)
     with model:
+        logp = model.logp() if planted.copies else None
         for i in range(planted.copies):
             zero = pytensor.shared(0.0, name=f"planted_zero_{i}")
             # Moved by zero, so that the copy isn't merged with the original.

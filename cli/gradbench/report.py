@@ -16,6 +16,7 @@ import numpy as np
 from gradbench import diagnostics
 from gradbench.density import DensityCheck
 from gradbench.draws import FloatArray
+from gradbench.grid import Key
 from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
 
 MS = 1e3
@@ -193,9 +194,9 @@ def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
     return [done[result.cell.id] for result in results]
 
 
-def _by_sampler(results: Iterable[CellResult]) -> dict[tuple[str, str], list[CellResult]]:
+def _by_sampler(results: Iterable[CellResult]) -> dict[Key, list[CellResult]]:
     """Return the replicates of each model and sampler."""
-    groups: dict[tuple[str, str], list[CellResult]] = {}
+    groups: dict[Key, list[CellResult]] = {}
     for result in results:
         groups.setdefault(result.cell.key, []).append(result)
     return groups

@@ -22,11 +22,9 @@ from gradbench import __version__, density, machine, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
 from gradbench.errors import InterpreterError, ModelError, SamplerError
-from gradbench.grid import Cell
+from gradbench.grid import Cell, Key
 from gradbench.plant import Planted
 from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
-
-Key = tuple[str, str]  # the labels of a model and a sampler
 
 POLL_S = 0.1  # how often a worker's memory is looked at; the worker itself is not disturbed
 
@@ -161,7 +159,7 @@ class Runner:
         self._planted = planted
         self._workers: dict[str, Worker] = {}
         self._spares: list[Worker] = []
-        self._checked: dict[tuple[str, str], Stopped | None] = {}
+        self._checked: dict[Key, Stopped | None] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -9,16 +9,17 @@ from scipy import stats
 
 from gradbench import execute, gate, grid, sides, store
 from gradbench.compare import rule
-from gradbench.compare.rule import Look
 from gradbench.compare.verdict import Comparison, Row
+from gradbench.compare.words import percent
 from gradbench.config import Benchmark
 from gradbench.draws import FloatArray
 from gradbench.execute import Display
 from gradbench.gate import PER_PROCESS, Variant
+from gradbench.grid import Key
 from gradbench.plant import Planted
 from gradbench.report import Interval
 from gradbench.runner import Runner
-from gradbench.sides import Key, Series, Side
+from gradbench.sides import Series, Side
 
 SHARE = 0.3  # by which an evaluation is made longer
 SLOWDOWNS = (1.10, 1.15)  # that the resampled gates are to catch
@@ -54,21 +55,19 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a self-test found; incomplete where it was interrupted.
+    """What a self-test found.
 
     Attributes:
         same: the verdict on the same code on both sides.
         false_alarms: of gates resampled from those runs.
         caught: by such gates, a slowdown of one cell.
         trials: real runs with planted slowdowns.
-        folders: of all runs.
     """
 
     same: Comparison
     false_alarms: Rate
     caught: Sequence[Rate]
     trials: Sequence[Trial]
-    folders: Sequence[Path]
 
     @property
     def is_passed(self) -> bool:
@@ -102,21 +101,20 @@ def run(
         ModelError, SamplerError, SaveError: as for ``gate.ab``.
     """
     plain = Variant("base")
-    once = [Look(n_pairs, rule.LEVEL, rule.CONFIDENCE, is_last=True)]
+    once = [replace(rule.ONCE, n_replicates=n_pairs)]
     same = gate.ab(benchmark, base, root, (plain, Variant("same")), display, looks=once)
     if same.comparison is None:
         return None
     before, after = (sides.of_run(str(path), store.read(path)) for path in same.folders)
     false_alarms, *caught = rates(before, after, n_gates)
-    trials, folders = [], list(same.folders)
+    trials = []
     for name, what, factor, planted in _plantings(benchmark, base, display):
         variant = Variant(name, planted=planted)
         found = gate.ab(benchmark, base, root, (plain, variant), display)
-        folders += found.folders
         if found.comparison is None:
             return None
         trials.append(Trial(what, factor, found.comparison))
-    return Findings(same.comparison, false_alarms, caught, trials, folders)
+    return Findings(same.comparison, false_alarms, caught, trials)
 
 
 def rates(before: Side, after: Side, n: int) -> list[Rate]:
@@ -147,7 +145,7 @@ def rates(before: Side, after: Side, n: int) -> list[Rate]:
                 any(row.key == key for row in comparison.having("regressed"))
                 for key, comparison in verdicts(factor, slowdown)
             )
-            found.append(_rate(f"{slowdown - 1:+.0%} in {words}".replace("%", " %"), n_caught, n))
+            found.append(_rate(f"{percent(slowdown)} in {words}", n_caught, n))
     return found
 
 
@@ -169,24 +167,8 @@ def resampled(before: Side, after: Side, rng: np.random.Generator, n: int) -> tu
         for side, found in enumerate(both):
             drawn = rng.choice(costs, n) + rng.normal(0, BLUR * costs.std(), n)
             time = times[np.where(swapped, 1 - side, side), columns]
-            found[key] = _series(series, drawn, time)
+            found[key] = sides.simulated(series.setup, drawn, time)
     return Side("before", both[0]), Side("after", both[1])
-
-
-def _series(like: Series, log_cost: FloatArray, log_time: FloatArray) -> Series:
-    n = len(log_cost)
-    n_evaluations = np.full(n, np.nanmedian(like.n_evaluations))
-    return Series(
-        setup=like.setup,
-        replicate=np.arange(n),
-        seed=np.arange(n),
-        status=("ok",) * n,
-        reason=("",) * n,
-        fingerprint=("",) * n,
-        n_evaluations=n_evaluations,
-        ess=n_evaluations / np.exp(log_cost),
-        cpu_s=n_evaluations * np.exp(log_time),
-    )
 
 
 def _slowed(side: Side, key: Key, factor: str, slowdown: float) -> Side:
@@ -219,6 +201,6 @@ def _plantings(
     yield "twice", "density twice", "time", dict.fromkeys(keys, Planted(copies=1))
     with Runner(benchmark, paths, display) as runner:
         longer = runner.longer(cells, SHARE)
-    yield "longer", f"evaluation {SHARE:+.0%}".replace("%", " %"), "time", longer
+    yield "longer", f"evaluation {percent(1 + SHARE)}", "time", longer
     detuned = Planted(is_detuned=True)
     yield "detuned", "worse tuning", "evaluations", dict.fromkeys(keys, detuned)

@@ -15,7 +15,7 @@ import numpy as np
 from gradbench import report
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
-from gradbench.grid import Cell
+from gradbench.grid import Cell, Key
 from gradbench.report import Summary
 from gradbench.result import CellResult
 from gradbench.store import Stored
@@ -27,7 +27,6 @@ WORDS = ("params", "options", "init")  # of the setup, as they stand in a CSV
 NUMBERS = ("n_parameters", "density_signature")
 COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS)
 
-Key = tuple[str, str]
 Setup = Mapping[str, Any]
 
 
@@ -101,6 +100,29 @@ class Side:
     def only(self, keys: Iterable[Key]) -> "Side":
         """Return the side with only these models and samplers."""
         return replace(self, series={k: self.series[k] for k in keys if k in self.series})
+
+
+def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Series:
+    """Return replicates that were never run, with these costs and times; all of them are ok.
+
+    Args:
+        setup: what was asked.
+        log_cost: shape (n,), log of evaluations per effective sample.
+        log_time: shape (n,), log of CPU seconds per evaluation.
+    """
+    n = len(log_cost)
+    n_evaluations = np.full(n, 1e5)
+    return Series(
+        setup=setup,
+        replicate=np.arange(n),
+        seed=np.arange(n),
+        status=("ok",) * n,
+        reason=("",) * n,
+        fingerprint=("",) * n,
+        n_evaluations=n_evaluations,
+        ess=n_evaluations / np.exp(log_cost),
+        cpu_s=n_evaluations * np.exp(log_time),
+    )
 
 
 def of_run(name: str, run: Stored) -> Side:

@@ -63,19 +63,8 @@ class Session:
         self, path: str, cell: dict[str, Any], planted: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Compile model and sampler, timed, and run a few untimed steps."""
-        parsed = Cell.from_json(cell)
-        sampler = samplers.load(parsed.sampler_use)
-        options = sampler.Options(**parsed.options)
-        model, reference = models.load(Path(path), parsed.params)
-        if planted is not None:
-            plant.plant(model, Planted(**planted))
-            if planted["is_detuned"]:
-                options = options.model_copy(update=dict(sampler.DETUNED))
         stopwatch = Stopwatch()
-        stopwatch.start("compile")
-        target = Target(model, reference, mode=compat.mode(options.backend))
-        built = sampler.build(target, options)
-        stopwatch.stop()
+        target, built, options = _compiled(path, cell, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
         built.sample(start, seed=0, stopwatch=Stopwatch(), options=options.shortened(N_UNTIMED))
         # The first touch of memory is dear, on a virtual machine above all: have as much of it
@@ -97,16 +86,9 @@ class Session:
 
     def calibrate(self, path: str, cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""
-        parsed = Cell.from_json(cell)
-        sampler = samplers.load(parsed.sampler_use)
-        options = sampler.Options(**parsed.options)
         spent = []
-        for planted in (None, Planted(work=plant.TRIAL)):
-            model, reference = models.load(Path(path), parsed.params)
-            if planted is not None:
-                plant.plant(model, planted)
-            target = Target(model, reference, mode=compat.mode(options.backend))
-            built = sampler.build(target, options)
+        for planted in (Planted(), Planted(work=plant.TRIAL)):
+            target, built, options = _compiled(path, cell, planted, Stopwatch())
             points = target.initial(np.random.default_rng(0), options.n_starts)
             spent.append(plant.seconds(built, points))
         return plant.work_for(share, *spent)
@@ -181,6 +163,24 @@ class Session:
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
+
+
+def _compiled(
+    path: str, cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
+) -> tuple[Target, Built, Options]:
+    """Load a model and compile it for a cell's sampler; only the compiling is timed."""
+    parsed = Cell.from_json(cell)
+    sampler = samplers.load(parsed.sampler_use)
+    options = sampler.Options(**parsed.options)
+    if planted.is_detuned:
+        options = options.model_copy(update=dict(sampler.DETUNED))
+    model, reference = models.load(Path(path), parsed.params)
+    plant.plant(model, planted)
+    stopwatch.start("compile")
+    target = Target(model, reference, mode=compat.mode(options.backend))
+    built = sampler.build(target, options)
+    stopwatch.stop()
+    return target, built, options
 
 
 def _fingerprint(draws: Draws) -> str:

@@ -1,21 +1,26 @@
 """``gradbench ab``."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from gradbench import config, gate
-from gradbench.cli.verdict import policy_options, report_options, run_options, tell_judged
+from gradbench import gate
+from gradbench.cli.verdict import (
+    config_options,
+    policy_options,
+    replicates_option,
+    report_options,
+    tell_judged,
+)
 from gradbench.compare.verdict import Policy
+from gradbench.config import Benchmark
 from gradbench.gate import Variant
 from gradbench.runner import interpreter
 from gradbench.show.progress import Display
 
 
 @click.command("ab")
-@click.argument("source", metavar="CONFIG")
 @click.option(
     "--base",
     required=True,
@@ -30,15 +35,15 @@ from gradbench.show.progress import Display
     metavar="PYTHON",
     help="Another: what is.",
 )
-@run_options
+@config_options
+@replicates_option
 @policy_options
 @report_options
 def command(
-    source: str,
+    benchmark: Benchmark,
+    folder: Path,
     base: Path,
     head: Path,
-    overrides: Sequence[str],
-    only: Sequence[str],
     max_replicates: int,
     root: Path,
     quiet: bool,
@@ -50,12 +55,7 @@ def command(
 
     Both need gradbench, in the same version. The verdict is the exit code.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    path = config.find(source)
-    benchmark = config.only(config.load(source, overrides), only)
     variants = Variant("base", interpreter(base)), Variant("head", interpreter(head))
     with Display(is_quiet=quiet) as display:
-        judged = gate.ab(
-            benchmark, path.parent, root, variants, display, max_replicates=max_replicates
-        )
+        judged = gate.ab(benchmark, folder, root, variants, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

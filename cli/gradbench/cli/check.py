@@ -1,28 +1,33 @@
 """``gradbench check``."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from gradbench import baseline, config, gate, grid
-from gradbench.cli.verdict import policy_options, report_options, run_options, tell_judged
+from gradbench import baseline, gate, grid
+from gradbench.cli.verdict import (
+    config_options,
+    policy_options,
+    replicates_option,
+    report_options,
+    tell_judged,
+)
 from gradbench.compare.verdict import Policy
+from gradbench.config import Benchmark
 from gradbench.show.progress import Display
 
 
 @click.command("check")
-@click.argument("source", metavar="CONFIG")
 @click.option("--baseline", "name", required=True, metavar="NAME", help="What to hold it against.")
-@run_options
+@config_options
+@replicates_option
 @policy_options
 @report_options
 def command(
-    source: str,
+    benchmark: Benchmark,
+    folder: Path,
     name: str,
-    overrides: Sequence[str],
-    only: Sequence[str],
     max_replicates: int,
     root: Path,
     quiet: bool,
@@ -36,14 +41,9 @@ def command(
     every machine. A baseline's times are from another day: only more than +50 % counts, on the
     machine that it was made on, with the same draws. gradbench ab judges time.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
-    path = config.find(source)
-    benchmark = config.only(config.load(source, overrides), only)
-    if only:
+    if click.get_current_context().params["only"]:
         stored = stored.only(dict.fromkeys(cell.key for cell in grid.cells(benchmark)))
     with Display(is_quiet=quiet) as display:
-        judged = gate.check(
-            benchmark, path.parent, root, stored, display, max_replicates=max_replicates
-        )
+        judged = gate.check(benchmark, folder, root, stored, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

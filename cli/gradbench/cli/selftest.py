@@ -1,21 +1,18 @@
 """``gradbench selftest``."""
 
-import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from gradbench import config, selftest
+from gradbench import selftest
 from gradbench.cli import INTERRUPTED
+from gradbench.cli.verdict import config_options
+from gradbench.config import Benchmark
 from gradbench.show import selftest as table
 from gradbench.show.progress import Display
 
 
 @click.command("selftest")
-@click.argument("source", metavar="CONFIG")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
-@click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler.")
 @click.option(
     "--pairs",
     "n_pairs",
@@ -32,19 +29,10 @@ from gradbench.show.progress import Display
     show_default=True,
     help="Simulated with that noise, for each rate.",
 )
-@click.option(
-    "--results",
-    "root",
-    type=click.Path(path_type=Path),
-    default="results",
-    show_default=True,
-    help="The runs are kept here.",
-)
-@click.option("--quiet", is_flag=True, help="No progress display.")
+@config_options
 def command(
-    source: str,
-    overrides: Sequence[str],
-    only: Sequence[str],
+    benchmark: Benchmark,
+    folder: Path,
     n_pairs: int,
     n_gates: int,
     root: Path,
@@ -55,13 +43,8 @@ def command(
     Prints how often the gate is wrong here, and what it catches. Exit code 1 if the same code is
     found slower than itself, or a planted slowdown is caught nowhere.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    path = config.find(source)
-    benchmark = config.only(config.load(source, overrides), only)
     with Display(is_quiet=quiet) as display:
-        found = selftest.run(
-            benchmark, path.parent, root, display, n_pairs=n_pairs, n_gates=n_gates
-        )
+        found = selftest.run(benchmark, folder, root, display, n_pairs=n_pairs, n_gates=n_gates)
     if found is None:
         return INTERRUPTED
     table.findings(found)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from gradbench import announce, store
+from gradbench import announce, config, store
 from gradbench.cli import INTERRUPTED
 from gradbench.compare import rule
 from gradbench.compare.verdict import Comparison, Policy
@@ -33,32 +34,42 @@ def policy_options(command: Command) -> Command:
     return wrapped
 
 
-def run_options(command: Command) -> Command:
-    """Add the flags of what is run, and where it is kept."""
-    for option in (
-        click.option("--quiet", is_flag=True, help="No progress display."),
-        click.option(
-            "--results",
-            "root",
-            type=click.Path(path_type=Path),
-            default="results",
-            show_default=True,
-            help="The runs are kept here, in NAME/TIME/.",
-        ),
-        click.option(
-            "--max-replicates",
-            type=click.IntRange(1, 10_000),
-            default=rule.LOOKS,
-            show_default=True,
-            help="Of a cell that stays undecided.",
-        ),
-        click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler."),
-        click.option(
-            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key."
-        ),
-    ):
-        command = option(command)
-    return command
+def config_options(command: Command) -> Command:
+    """Add CONFIG and the flags of what of it is run, handed over as ``benchmark`` and ``folder``.
+
+    ``folder`` is where the config's paths start.
+    """
+
+    @click.argument("source", metavar="CONFIG")
+    @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+    @click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler.")
+    @click.option(
+        "--results",
+        "root",
+        type=click.Path(path_type=Path),
+        default="results",
+        show_default=True,
+        help="The runs are kept here, in NAME/TIME/.",
+    )
+    @click.option("--quiet", is_flag=True, help="No progress display.")
+    @functools.wraps(command)
+    def wrapped(
+        *, source: str, overrides: Sequence[str], only: Sequence[str], **others: Any
+    ) -> int:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        benchmark = config.only(config.load(source, overrides), only)
+        return command(benchmark=benchmark, folder=config.find(source).parent, **others)
+
+    return wrapped
+
+
+replicates_option = click.option(
+    "--max-replicates",
+    type=click.IntRange(1, 10_000),
+    default=rule.LOOKS,
+    show_default=True,
+    help="Of a cell that stays undecided.",
+)
 
 
 def report_options(command: Command) -> Command:

@@ -6,7 +6,7 @@ side, or on one machine with the same draws, and then with a wide tolerance. Wha
 how, is in ``rule``; docs/compare.md says it in words.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from gradbench.compare.rule import ONCE, Look
 from gradbench.compare.trial import Claim
 from gradbench.compare.verdict import Comparison, Pooled, Row, Verdict, ordered
 from gradbench.draws import FloatArray
+from gradbench.grid import Key
 from gradbench.report import Interval
-from gradbench.sides import Key, Series, Side
+from gradbench.sides import Series, Side
 
 
 def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = False) -> Comparison:
@@ -131,6 +132,7 @@ def _failure(before: Series, after: Series) -> str:
 
 def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row:
     base, head = pair.costs
+    lost = [claim for claim in worse if claim.of == pair.key]
     se = pairs_of.standard_error(pair.cost)
     caught = needed = None
     if np.isfinite(se):
@@ -141,7 +143,7 @@ def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row
     row = Row(
         model=pair.key[0],
         sampler=pair.key[1],
-        verdict=_verdict(pair, worse, better),
+        verdict=_verdict(pair, lost, is_gained=any(claim.of == pair.key for claim in better)),
         reason="",
         base=_typical(base),
         head=_typical(head),
@@ -154,22 +156,21 @@ def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row
         n_identical=pair.n_identical,
         catches=caught,
         n_needed=needed,
-        lost=tuple(sorted({claim.what for claim in worse if claim.of == pair.key})),
+        lost=tuple(sorted({claim.what for claim in lost})),
     )
-    return words.with_reason(row, pair, [claim for claim in worse if claim.of == pair.key])
+    return words.with_reason(row, pair, lost)
 
 
-def _verdict(pair: Pair, worse: set[Claim], better: set[Claim]) -> Verdict:
+def _verdict(pair: Pair, lost: Sequence[Claim], *, is_gained: bool) -> Verdict:
     if pair.advisory:
         return "advisory"
-    lost = {claim.what for claim in worse if claim.of == pair.key}
-    gained = {claim.what for claim in better if claim.of == pair.key}
     if lost:
         is_product_worse = pair.cost.low > rule.TOLERANCE
-        is_trade = gained and lost <= {"evaluations", "time"} and not is_product_worse
+        is_factor = {claim.what for claim in lost} <= {"evaluations", "time"}
+        is_trade = is_gained and is_factor and not is_product_worse
         return "traded" if is_trade else "regressed"
     is_fine = pair.bound < rule.PASS
-    if gained and is_fine:
+    if is_gained and is_fine:
         return "improved"
     if pair.exact is not None and is_fine:
         return "identical" if not pair.exact.any() else "fine"

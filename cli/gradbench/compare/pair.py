@@ -10,8 +10,9 @@ from scipy import stats
 from gradbench import ranks
 from gradbench.compare import rule
 from gradbench.draws import FloatArray
+from gradbench.grid import Key
 from gradbench.report import Interval
-from gradbench.sides import Key, Series, Side
+from gradbench.sides import Series, Side
 
 USABLE = frozenset({"ok", "unreliable", "too_few_draws", "overstated", "biased"})
 
@@ -34,7 +35,6 @@ class Pair:
         worst: the same with the ESS of one of the base's worst parameters, by name.
         times: base and head: CPU seconds per evaluation; replicate by replicate if ``is_paired``.
         exact: ratio of the evaluations at each seed, where both sides drew the same draws.
-        n_identical: how many seeds that is; 0 unless it is all of them.
         is_paired: the times of both sides were taken side by side.
         is_time_judged: the times can be compared.
         evaluations, time, cost: shifts with their 95 % intervals; time is None without times.
@@ -47,13 +47,17 @@ class Pair:
     worst: Mapping[str, tuple[FloatArray, FloatArray]]
     times: tuple[FloatArray, FloatArray]
     exact: FloatArray | None
-    n_identical: int
     is_paired: bool
     is_time_judged: bool
     evaluations: Interval = UNKNOWN
     time: Interval | None = None
     cost: Interval = UNKNOWN
     bound: float = np.inf
+
+    @property
+    def n_identical(self) -> int:
+        """On how many seeds both drew the same draws; 0 unless it is all of them."""
+        return 0 if self.exact is None else len(self.exact)
 
     @property
     def is_timed(self) -> bool:
@@ -79,7 +83,6 @@ def of(key: Key, base: Side, head: Side, *, is_paired: bool) -> Pair:
         worst=worst,
         times=_times(before, after, is_paired=is_paired),
         exact=exact,
-        n_identical=0 if exact is None else len(exact),
         is_paired=is_paired,
         is_time_judged=is_paired or (exact is not None and _is_same_machine(base, head)),
     )

@@ -3,9 +3,8 @@
 benchmarks/gate.md shows how often this rule is wrong, and what it catches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 from scipy import stats
@@ -62,7 +61,7 @@ def looks(max_replicates: int = LOOKS) -> list[Look]:
         sizes.append(min(2 * sizes[-1], max_replicates))
     n_early = len(sizes) - 1
     if n_early == 0:
-        return [Look(max_replicates, LEVEL, CONFIDENCE, is_last=True)]
+        return [replace(ONCE, n_replicates=max_replicates)]
     shares = np.arange(2, n_early + 2)
     levels = [0.0, *(LEVEL * shares / shares.sum()).tolist()]
     early = 1 - FALSE_PASSES / n_early
@@ -77,8 +76,7 @@ def looks(max_replicates: int = LOOKS) -> list[Look]:
 def deviates(n_cells: int) -> float:
     """Return how many standard errors from the tolerance a slowdown must be to be caught."""
     untimed = sum(share for what, share in SHARES.items() if what != "time")
-    last = next(b.level for a, b in reversed(list(pairwise(looks()))))
-    level = last * SHARES["evaluations"] / untimed / max(n_cells, 1)
+    level = looks()[-1].level * SHARES["evaluations"] / untimed / max(n_cells, 1)
     return float(stats.norm.isf(level) + stats.norm.ppf(POWER))
 
 

@@ -9,8 +9,8 @@ from gradbench import ranks
 from gradbench.compare import rule
 from gradbench.compare.pair import WITHOUT, Pair, by_shape, stacked, standard_error
 from gradbench.draws import FloatArray
+from gradbench.grid import Key
 from gradbench.report import Interval
-from gradbench.sides import Key
 
 
 class Claim(NamedTuple):

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from gradbench.grid import Key
 from gradbench.report import Interval
-from gradbench.sides import Key
 
 Verdict = Literal[
     "regressed",  # proven: it costs more

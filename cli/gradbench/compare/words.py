@@ -10,7 +10,7 @@ import numpy as np
 from gradbench.compare import rule
 from gradbench.compare.pair import Pair
 from gradbench.compare.trial import Claim
-from gradbench.compare.verdict import Row, Verdict
+from gradbench.compare.verdict import Pooled, Row, Verdict
 from gradbench.report import Interval
 from gradbench.sides import Side
 
@@ -37,6 +37,18 @@ def ratio(value: float) -> str:
 def percent(value: float) -> str:
     """Return a ratio as a change, ``+14 %``."""
     return f"{value - 1:+.0%}".replace("%", " %")
+
+
+def time_per_evaluation(row: Row) -> str:
+    """Return the ratio of times, in brackets where it is only shown."""
+    shown = times(row.time)
+    return shown if row.is_time_judged or row.time is None else f"({shown})"
+
+
+def over_models(pool: Pooled) -> str:
+    """Return what is said of a sampler over all its models."""
+    said = "regressed" if pool.is_regressed else "no loss proven"
+    return f"evaluations/ESS {times(pool.evaluations)}: {said}"
 
 
 def with_reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> Row:

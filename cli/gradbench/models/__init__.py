@@ -69,17 +69,9 @@ def signature(path: Path) -> Signature:
     Raises:
         ModelError: the file can't be read or parsed, or has no function ``model``.
     """
-    try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as Python: {error}") from error
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "model":
-            known = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
-            return Signature(tuple(known), node.args.kwarg is not None)
-    raise ModelError(
-        f"{path}: has no function 'model'; a model file defines model(...) -> pm.Model"
-    )
+    _, arguments = _parsed(path)
+    known = [a.arg for a in (*arguments.args, *arguments.kwonlyargs)]
+    return Signature(tuple(known), arguments.kwarg is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +88,7 @@ def about(name: str) -> About:
     Raises:
         ModelError: there is no such model.
     """
-    tree = ast.parse(find(name, Path()).read_bytes())
-    arguments = next(
-        node.args
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "model"
-    )
+    tree, arguments = _parsed(find(name, Path()))
     names = [argument.arg for argument in arguments.args]
     defaults = [ast.unparse(default) for default in arguments.defaults]
     summary = (ast.get_docstring(tree) or "").splitlines()[0].rstrip(".").replace("``", "")
@@ -143,6 +130,20 @@ def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference 
             " it must return a gradbench.reference.Reference"
         )
     return model, reference
+
+
+def _parsed(path: Path) -> tuple[ast.Module, ast.arguments]:
+    """Return a model file's syntax tree, and the arguments of its ``model`` function."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as Python: {error}") from error
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "model":
+            return tree, node.args
+    raise ModelError(
+        f"{path}: has no function 'model'; a model file defines model(...) -> pm.Model"
+    )
 
 
 def _line_in(path: Path, error: BaseException) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gradbench.baseline import Baseline
 from gradbench.compare.verdict import LOUD, QUIET, Comparison, Row, Verdict
-from gradbench.compare.words import times
+from gradbench.compare.words import over_models, percent, time_per_evaluation, times
 from gradbench.show.console import console, item, significant, table
 
 STYLES: dict[Verdict, str] = {
@@ -28,12 +28,6 @@ EXPLAINED: tuple[Verdict, ...] = (*LOUD, "advisory")
 MAX_QUIET = 40  # rows
 
 
-def _time(row: Row) -> str:
-    """Return the ratio of times, in brackets where it is only shown."""
-    shown = times(row.time)
-    return shown if row.is_time_judged or row.time is None else f"({shown})"
-
-
 def _change(row: Row) -> str:
     both = f"{significant(row.base)} → {significant(row.head)}"
     return "–" if row.base is None and row.head is None else both
@@ -46,7 +40,7 @@ WORDS: dict[str, Callable[[Row], str]] = {
 NUMBERS: dict[str, Callable[[Row], str]] = {
     "evals/ESS\nbase → head": _change,
     "evals/ESS\n[95 % CI]": lambda row: times(row.evaluations),
-    "time per eval\n[95 % CI]": _time,
+    "time per eval\n[95 % CI]": time_per_evaluation,
     "replicates\nbase, head": lambda row: f"{row.n_base}, {row.n_head}",
 }
 
@@ -64,10 +58,7 @@ def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> No
         # Of several heads each line says whose it is.
         against = "" if len(found) == 1 else f"{comparison.head}: "
         for pool in comparison.pooled:
-            said = "regressed" if pool.is_regressed else "no loss proven"
-            to.print(
-                item(f"{against}{pool.name}: evaluations/ESS {times(pool.evaluations)}: {said}")
-            )
+            to.print(item(f"{against}{pool.name}: {over_models(pool)}"))
         for row in comparison.having(*EXPLAINED):
             to.print(item(f"{against}{row.name}: {row.verdict}: {row.reason}"))
 
@@ -90,7 +81,7 @@ def baseline(stored: Baseline) -> None:
             str(entry.n_replicates),
             significant(entry.evaluations_per_ess),
             "–" if entry.catches is None else f"{entry.noise:.1%}".replace("%", " %"),
-            "–" if entry.catches is None else f"{entry.catches - 1:+.0%}".replace("%", " %"),
+            "–" if entry.catches is None else percent(entry.catches),
         )
     to.print(shown)
     to.print()
@@ -139,7 +130,7 @@ def _one(comparison: Comparison) -> Table:
 def _several(found: Sequence[Comparison]) -> Table:
     """Return one row for each model and sampler, and a column for each head."""
     shown = table(tuple(WORDS), [comparison.head for comparison in found])
-    rows = [{(row.model, row.sampler): row for row in comparison.rows} for comparison in found]
+    rows = [{row.key: row for row in comparison.rows} for comparison in found]
     for key in dict.fromkeys(key for of_head in rows for key in of_head):
         cells = [
             Text(f"{times(row.evaluations)}\n{row.verdict}", style=STYLES[row.verdict])

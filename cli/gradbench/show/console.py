@@ -29,11 +29,16 @@ def item(line: str) -> Table:
     return item
 
 
-def table(left: Sequence[str], right: Sequence[str]) -> Table:
-    """Return an empty table: columns of words, set to the left, then of numbers, to the right."""
-    empty = Table(
+def bare_table() -> Table:
+    """Return a table without columns, in the style that all have."""
+    return Table(
         box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
     )
+
+
+def table(left: Sequence[str], right: Sequence[str]) -> Table:
+    """Return an empty table: columns of words, set to the left, then of numbers, to the right."""
+    empty = bare_table()
     is_tall = any("\n" in head for head in (*left, *right))
     vertical: Literal["top", "bottom"] = "bottom" if is_tall else "top"
     for head in left:

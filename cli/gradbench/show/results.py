@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +14,7 @@ from rich.text import Text
 from gradbench.config import Benchmark, Published
 from gradbench.execute import Outcome
 from gradbench.report import Contest, Interval, Row, Summary, contests, rows
-from gradbench.show.console import console, item, significant
+from gradbench.show.console import bare_table, console, item, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,7 @@ def _table(found: Sequence[Row], to: Console) -> Table:
 
 
 def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    table = bare_table()
     for column in columns:
         table.add_column(column.head, justify=column.align, no_wrap=True, vertical="bottom")
     for row in found:
