@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import compat, density, samplers
+from gradbench import compat, density
 from gradbench.draws import FloatArray
 from gradbench.target import Target
 
@@ -78,16 +78,3 @@ def test_refuses_nan_where_the_model_is_finite(target: Target) -> None:
     check = judge(target, holes={"value": lambda points: np.where(points[:, 0] > 0, np.nan, 0.0)})
     assert "holes" in check.refused
     assert check.value_error is None
-
-
-@pytest.mark.parametrize("name", samplers.names())
-def test_every_sampler_uses_the_models_density(name: str, target: Target) -> None:
-    """What each adapter really calls agrees with the target, gradient and all."""
-    required: dict[str, Any] = {"walkers": 8} if name == "emcee" else {}
-    sampler = samplers.load(name)
-    built = sampler.build(target, sampler.Options(**required))
-    at = density.points(target)
-    check = density.judge("model", at, {name: density.probe(built, target, at)})
-    assert check.is_passed, check.refused
-    assert check.n_points == 2 * density.N_POINTS
-    assert (check.gradient_error is not None) == sampler.USES_GRADIENT

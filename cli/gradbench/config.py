@@ -204,6 +204,25 @@ def only(benchmark: Benchmark, labels: Sequence[str]) -> Benchmark:
     return benchmark.model_copy(update=kept)
 
 
+def installed(benchmark: Benchmark) -> tuple[Benchmark, dict[str, str]]:
+    """Return a benchmark without the samplers that aren't installed, and what installs those.
+
+    Raises:
+        SamplerError: none is left.
+    """
+    remedies = {
+        label: remedy
+        for label, entry in benchmark.samplers.items()
+        if (remedy := samplers.remedy(entry.use)) is not None
+    }
+    kept = {label: e for label, e in benchmark.samplers.items() if label not in remedies}
+    if not kept:
+        raise SamplerError(
+            f"none of the samplers is installed: {'; '.join(dict.fromkeys(remedies.values()))}"
+        )
+    return benchmark.model_copy(update={"samplers": kept}), remedies
+
+
 def restore(path: Path) -> Benchmark:
     """Return the benchmark of a run's folder; its model files need not exist any more.
 

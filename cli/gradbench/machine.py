@@ -7,7 +7,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("gradbench", "numpy", "scipy", "pymc", "pytensor", "arviz", "emcee", "numba")
+PACKAGES = (
+    "gradbench",
+    "numpy",
+    "scipy",
+    "pymc",
+    "pytensor",
+    "arviz",
+    "emcee",
+    "numba",
+    "nutpie",
+    "jax",
+    "jaxlib",
+    "numpyro",
+    "blackjax",
+    "zeus-mcmc",
+    "pystan",
+    "httpstan",
+    "dynesty",
+)
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -17,6 +35,8 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "NPROC",  # XLA's pools on the CPU: the flags often named for this change nothing
 )
 
 

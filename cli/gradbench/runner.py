@@ -180,9 +180,12 @@ class Runner:
 
         Raises:
             ModelError: a model file raises, or returns something that can't be sampled.
-            SamplerError: a sampler can't run with its options on a model.
+            SamplerError: a sampler isn't installed, or can't run with its options on a model.
         """
+        if not cells:
+            return
         self._start_spares(len({cell.sampler for cell in cells}))
+        self._require({cell.sampler: cell.sampler_use for cell in cells})
         for label, group in groupby(cells, key=lambda cell: cell.model):
             one_of_each = _first_of_each(list(group))
             first = next(iter(one_of_each.values()))
@@ -209,6 +212,20 @@ class Runner:
             for sampler, complaint in zip(one_of_each, answer["complaints"], strict=True):
                 if complaint is not None:
                     raise SamplerError(f"samplers.{sampler}: on model {label}: {complaint}")
+
+    def _require(self, uses: Mapping[str, str]) -> None:
+        """Raise a line for each sampler, by label, whose library the workers lack."""
+        try:
+            remedies = self._spares[0].call("remedies", uses=sorted(set(uses.values())))
+        except Stopped as stopped:
+            raise SamplerError(f"no worker could be asked: {stopped.reason}") from stopped
+        if missing := {label: use for label, use in uses.items() if use in remedies}:
+            lines = [
+                f"samplers.{label}: {use} is not installed: {remedies[use]}"
+                for label, use in missing.items()
+            ]
+            hint = "gradbench run --skip-missing leaves out what is not installed"
+            raise SamplerError("\n".join([*lines, hint]))
 
     def machine(self) -> dict[str, Any]:
         """Return what the workers run on, with the versions of their interpreter's packages."""

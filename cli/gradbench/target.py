@@ -105,6 +105,32 @@ class Target:
     def _logdensity_batch(self) -> Callable[[FloatArray], Any]:
         return self._compile(*_batched(*self._joined([self.model.logp()])))
 
+    @cached_property
+    def jax_logdensity(self) -> Callable[[Any], Any]:
+        """The log-density as a function that JAX traces: x, shape (ndim,), to a scalar.
+
+        Unlike in PyMC's own conversion, a parameter out of its range gives -inf, as it does where
+        PyMC compiles, and shared variables become constants only after the graph was simplified:
+        work that was planted as zero times something would vanish.
+        """
+        from pytensor.compile.mode import get_mode
+        from pytensor.compile.sharedvalue import SharedVariable
+        from pytensor.graph.fg import FunctionGraph
+        from pytensor.graph.replace import clone_replace
+        from pytensor.graph.traversal import graph_inputs
+        from pytensor.link.jax.dispatch import jax_funcify
+
+        flat, outputs = self._joined([self.model.logp()])
+        shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
+        plain = [variable.type() for variable in shared]
+        outputs = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
+        graph = FunctionGraph([flat, *plain], outputs, clone=True)
+        mode = get_mode("JAX").including("local_check_parameter_to_ninf_switch")
+        mode.optimizer.rewrite(graph)
+        function = jax_funcify(graph)
+        values = [variable.get_value() for variable in shared]
+        return lambda x: function(x, *values)[0]
+
     def point(self, x: FloatArray) -> dict[str, FloatArray]:
         """Return x, shape (ndim,), as PyMC's point: arrays by name of the value variable."""
         sizes = [self._point[name].size for name in self.variables]

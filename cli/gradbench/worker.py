@@ -55,6 +55,11 @@ class Session:
             complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
         return {"ndim": target.ndim, "complaints": complaints}
 
+    def remedies(self, uses: list[str]) -> dict[str, str]:
+        """Return what installs the samplers that can't be imported here, by name."""
+        found = {use: samplers.remedy(use) for use in uses}
+        return {use: remedy for use, remedy in found.items() if remedy is not None}
+
     def machine(self) -> dict[str, Any]:
         """Return what this worker runs on, and its versions."""
         return machine.describe()
@@ -66,7 +71,8 @@ class Session:
         stopwatch = Stopwatch()
         target, built, options = _compiled(path, cell, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
-        built.sample(start, seed=0, stopwatch=Stopwatch(), options=options.shortened(N_UNTIMED))
+        if (few := options.shortened(N_UNTIMED)) is not None:
+            built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
         # The first touch of memory is dear, on a virtual machine above all: have as much of it
         # mapped as the draws will take, or the first replicate alone would pay.
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
@@ -177,7 +183,7 @@ def _compiled(
     model, reference = models.load(Path(path), parsed.params)
     plant.plant(model, planted)
     stopwatch.start("compile")
-    target = Target(model, reference, mode=compat.mode(options.backend))
+    target = Target(model, reference, mode=compat.mode(options.target_backend))
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
@@ -192,7 +198,16 @@ def serve(connection: "Connection[Any, Any]") -> None:
     session = Session()
     known: dict[str, Callable[..., Any]] = {
         name: getattr(session, name)
-        for name in ("machine", "describe", "build", "points", "probe", "sample", "calibrate")
+        for name in (
+            "machine",
+            "remedies",
+            "describe",
+            "build",
+            "points",
+            "probe",
+            "sample",
+            "calibrate",
+        )
     }
     while True:
         try:

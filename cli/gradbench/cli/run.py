@@ -30,6 +30,7 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
+@click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
     source: str | None,
@@ -41,12 +42,13 @@ def command(
     csv: str | None,
     json: str | None,
     save_draws: bool,
+    skip_missing: bool,
     quiet: bool,
 ) -> int:
     """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
     if (source is None) == (resume is None):
         raise click.UsageError("give a CONFIG to run, or --resume RESULTS to finish a run")
-    if resume is not None and (overrides or only or dry_run):
+    if resume is not None and (overrides or only or dry_run or skip_missing):
         raise click.UsageError("--resume takes the config of the run it finishes")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if resume is not None:
@@ -56,6 +58,10 @@ def command(
     else:
         path = config.find(str(source))
         benchmark = config.only(config.load(str(source), overrides), only)
+        if skip_missing:
+            benchmark, remedies = config.installed(benchmark)
+            for label, remedy in remedies.items():
+                click.echo(f"left out, not installed: {label}: {remedy}", err=True)
         if dry_run:
             return plan(grid.cells(benchmark))
         with Display(is_quiet=quiet) as display:

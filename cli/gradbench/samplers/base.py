@@ -1,6 +1,6 @@
 """What a sampler is: one module in this folder that satisfies ``Sampler``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,8 +30,16 @@ class Options(BaseModel):
         """How many starting points one run takes: its chains, or its walkers."""
         raise NotImplementedError
 
-    def shortened(self, n: int) -> "Options":
-        """Return the same options with at most n warm-up steps and n draws: the untimed run."""
+    @property
+    def target_backend(self) -> Backend:
+        """What the target is compiled to, if not to the sampler's own backend."""
+        return self.backend
+
+    def shortened(self, n: int) -> "Options | None":
+        """Return the same options with at most n warm-up steps and n draws: the untimed run.
+
+        None if a first run would have nothing to do that later ones haven't.
+        """
         return self.model_copy(update={"tune": min(self.tune, n), "draws": min(self.draws, n)})
 
 
@@ -64,6 +72,12 @@ class Sampler(Protocol):
 
     USES_GRADIENT: bool
     """Whether it evaluates gradients."""
+
+    LIBRARIES: Sequence[str]
+    """What it imports, by import name."""
+
+    EXTRA: str
+    """The extra of gradbench that installs them; empty for what every installation has."""
 
     DETUNED: Mapping[str, Any]
     """Options that make it worse on purpose: what ``gradbench selftest`` must catch."""

@@ -1,4 +1,7 @@
-"""emcee's affine-invariant ensemble sampler with its stretch move (Goodman & Weare 2010)."""
+"""emcee's ensemble sampler (Foreman-Mackey et al. 2013), with any of its ensemble moves."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -8,16 +11,30 @@ from gradbench.samplers import base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
-SUMMARY = "emcee: affine-invariant ensemble, stretch move"
+SUMMARY = "emcee: ensemble of walkers; stretch and other moves, or a mixture of them"
 USES_GRADIENT = False
+LIBRARIES = ("emcee",)
+EXTRA = ""
 DETUNED = {"a": 1.1}
+Move = Literal["stretch", "walk", "de", "snooker", "kde"]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+N_SPLITS = {"snooker": 4}  # parts an ensemble is split into; two for the other moves
 
 
 class Options(base.Options):
-    """emcee has no defaults for these; every run names its walkers."""
+    """emcee has no default for ``walkers``; the moves' own scales are the library's."""
 
     walkers: int = Field(ge=2, le=100_000, description="walkers, at least twice the dimension")
+    moves: Move | dict[Move, Weight] = Field(
+        "stretch", description="a move, or a mixture of moves with their weights"
+    )
     a: float = Field(2.0, gt=1, allow_inf_nan=False, description="scale of the stretch move")
+
+    @property
+    def weights(self) -> Mapping[Move, float]:
+        """The moves with their weights."""
+        return self.moves if isinstance(self.moves, dict) else {self.moves: 1.0}
 
     @property
     def n_starts(self) -> int:
@@ -26,12 +43,15 @@ class Options(base.Options):
 
 
 def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the stretch move needs at least two walkers for each dimension."""
+    """Return why not: an ensemble spans its space with two walkers for each dimension."""
     if options.walkers < 2 * target.ndim:
         return (
             f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
             f" emcee needs at least {2 * target.ndim}"
         )
+    fewest = 2 * max(N_SPLITS.get(move, 2) for move in options.weights)
+    if options.walkers < fewest:
+        return f"walkers: {options.walkers} is too few for its moves; {fewest} are needed"
     return None
 
 
@@ -75,7 +95,7 @@ class Ensemble:
             walkers,
             ndim,
             self.logdensity,
-            moves=emcee.moves.StretchMove(a=self._options.a),
+            moves=_moves(self._options),
             vectorize=True,
         )
         state = emcee.State(start, random_state=np.random.RandomState(seed).get_state())
@@ -91,6 +111,20 @@ class Ensemble:
             evaluations=_evaluations(walkers, tune, draws),
             acceptance_rate=float(sampler.acceptance_fraction.mean()),
         )
+
+
+def _moves(options: Options) -> list[tuple[Any, float]]:
+    """Return emcee's moves with their weights."""
+    from emcee import moves
+
+    known = {
+        "stretch": lambda: moves.StretchMove(a=options.a),
+        "walk": moves.WalkMove,
+        "de": moves.DEMove,
+        "snooker": moves.DESnookerMove,
+        "kde": moves.KDEMove,
+    }
+    return [(known[name](), weight) for name, weight in options.weights.items()]
 
 
 def _evaluations(walkers: int, tune: int, draws: int) -> Evaluations:

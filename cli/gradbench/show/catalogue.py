@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from rich.text import Text
 
+from gradbench import samplers as known
 from gradbench.models import About
 from gradbench.samplers.base import Options, Sampler
 from gradbench.show.console import console, table
@@ -16,14 +17,18 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 def samplers(found: Mapping[str, Sampler]) -> None:
     """Print a line for each sampler, and under it its options with their defaults."""
     to = console()
-    shown = table(("sampler", "gradients", "what it is, and its options"), ())
+    shown = table(("sampler", "gradients", "installed", "what it is, and its options"), ())
     for name, sampler in found.items():
         options = ", ".join(
             option if default == "" else f"{option}={default}"
             for option, _, default, _ in _options(sampler.Options)
         )
         about = Text(sampler.SUMMARY) + Text(f"\n{options}", style="dim")
-        shown.add_row(name, "yes" if sampler.USES_GRADIENT else "no", about)
+        remedy = known.remedy(name)
+        if remedy is not None:
+            about += Text(f"\n{remedy}", style="bold")
+        gradients = "yes" if sampler.USES_GRADIENT else "no"
+        shown.add_row(name, gradients, "no" if remedy else "yes", about)
     to.print(shown)
     to.print()
     to.print("gradbench list samplers NAME explains one sampler's options")
@@ -34,6 +39,8 @@ def sampler(name: str, found: Sampler) -> None:
     to = console()
     gradients = "uses gradients" if found.USES_GRADIENT else "uses no gradients"
     to.print(Text(name, style="bold") + Text(f"  {found.SUMMARY}; {gradients}", style="dim"))
+    if (remedy := known.remedy(name)) is not None:
+        to.print(Text(f"not installed: {remedy}"))
     to.print()
     shown = table(("option", "type", "default", "meaning"), ())
     example: dict[str, Any] = {"use": name}
@@ -67,9 +74,18 @@ def _options(kind: type[Options]) -> list[tuple[str, str, str, str]]:
     """Return each option's name, type with its range, default ("" where it has none), meaning."""
     found = []
     for name, field in kind.model_json_schema()["properties"].items():
-        words = "/".join(map(str, field["enum"])) if "enum" in field else str(field.get("type", ""))
-        limits = [f"{sign} {field[key]:g}" for key, sign in BOUNDS.items() if key in field]
         default = "" if "default" not in field else str(field["default"])
-        found.append((name, " ".join([words, ", ".join(limits)]).strip(), default,
-                      field.get("description", "")))  # fmt: skip
+        found.append((name, _type(field), default, field.get("description", "")))
     return found
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """Return a JSON Schema's type in words, with its range."""
+    if "anyOf" in field:
+        return " or ".join(_type(choice) for choice in field["anyOf"])
+    if field.get("type") == "object":
+        return "map of these to weights" if "propertyNames" in field else "map"
+    words = "/".join(map(str, field["enum"])) if "enum" in field else str(field.get("type", ""))
+    words = str(field.get("const", words))
+    limits = [f"{sign} {field[key]:g}" for key, sign in BOUNDS.items() if key in field]
+    return " ".join([words, ", ".join(limits)]).strip()

@@ -1,0 +1,316 @@
+"""What PyMC's step methods share: chains one after another, in the loop inside ``pm.sample``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from gradbench import compat
+from gradbench.draws import Draws, Evaluations, FloatArray
+from gradbench.samplers import base
+from gradbench.target import Target
+from gradbench.timing import Stopwatch
+
+
+class Options(base.Options):
+    """``pm.sample``'s options, with its defaults but for ``chains``."""
+
+    chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
+
+    @property
+    def n_starts(self) -> int:
+        """One starting point for each chain."""
+        return self.chains
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What the chains left: their traces, and the counter's reading in both phases."""
+
+    traces: list[Any]
+    tune: int
+    n_warmup: int
+    n_sampling: int
+
+    def values(self, variables: tuple[str, ...]) -> FloatArray:
+        """Return the kept draws (chains, draws, ndim) in the order of the variables."""
+        chains = []
+        for trace in self.traces:
+            columns = [trace.get_values(name, burn=self.tune) for name in variables]
+            rows = [np.asarray(c, dtype=np.float64).reshape(len(c), -1) for c in columns]
+            chains.append(np.concatenate(rows, axis=1))
+        return np.array(chains)
+
+    def stat(self, name: str, method: int = 0) -> npt.NDArray[Any]:
+        """Return a statistic of one step method, shape (chains, tune + draws)."""
+        return np.array([t.get_sampler_stats(name, sampler_idx=method) for t in self.traces])
+
+
+class Chains:
+    """Runs chains on one target; what records them is compiled once, as in ``pm.sample``."""
+
+    def __init__(self, target: Target) -> None:
+        from pymc.backends.ndarray import NDArray
+
+        self._target = target
+        self._first = NDArray(model=target.model)
+
+    def run(
+        self,
+        step: Any,
+        start: FloatArray,
+        generators: list[np.random.Generator],
+        *,
+        tune: int,
+        draws: int,
+        stopwatch: Stopwatch,
+        count: Callable[[], int] = lambda: 0,
+    ) -> Ran:
+        """Run a chain from each start (chains, ndim), each from the step method's state now.
+
+        ``count`` reads a counter of evaluations, if the step method itself doesn't tell.
+        """
+        fresh = step.sampling_state
+        ran = Ran([], tune, 0, 0)
+        for chain, x in enumerate(start):
+            step.sampling_state = fresh
+            trace = self._empty_trace()
+            trace.setup(tune + draws, chain, step.stats_dtypes)
+            steps = compat.iter_chain(
+                step,
+                self._target.point(x),
+                trace=trace,
+                chain=chain,
+                tune=tune,
+                draws=draws,
+                rng=generators[chain],
+            )
+            before = tuned = count()
+            stopwatch.start("warmup" if tune else "sampling")
+            for done, _ in enumerate(steps, start=1):
+                if done == tune:
+                    stopwatch.start("sampling")
+                    tuned = count()
+            stopwatch.stop()
+            ran = Ran(
+                [*ran.traces, trace],
+                tune,
+                ran.n_warmup + tuned - before,
+                ran.n_sampling + count() - tuned,
+            )
+        step.sampling_state = fresh
+        return ran
+
+    def _empty_trace(self) -> Any:
+        from pymc.backends.ndarray import NDArray
+
+        first = self._first
+        return NDArray(
+            model=self._target.model,
+            vars=first.vars,
+            fn=first.fn,
+            var_shapes=first.var_shapes,
+            var_dtypes=first.var_dtypes,
+        )
+
+
+class Hamiltonian:
+    """A step method of PyMC that follows gradients, on one target, ready to run.
+
+    Args:
+        target: what is sampled; its gradient is compiled here, as ``pm.sample`` does.
+        options: the chains and their lengths.
+        step: makes the step method from what all of them take.
+        stats: ArviZ's names of the statistics it reports, and PyMC's; ``n_steps`` among them.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        step: Callable[..., Any],
+        stats: dict[str, str],
+    ) -> None:
+        self._target, self._options = target, options
+        self._make_step, self._stats = step, stats
+        self._density = target.model.logp_dlogp_function(ravel_inputs=True, mode=target.mode)
+        self._density.trust_input = True
+        self._density.set_extra_values({})
+        self._chains = Chains(target)
+        self.gradient(np.zeros((1, target.ndim)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return the values the step method itself gets, at points (n, ndim)."""
+        return np.array([self._density([x])[0] for x in points])
+
+    def gradient(self, points: FloatArray) -> FloatArray:
+        """Return the gradients the step method itself gets, at points (n, ndim)."""
+        return np.array([self._density([x])[1] for x in points])
+
+    def sample(
+        self,
+        start: FloatArray,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Run the chains one after another from start (chains, ndim)."""
+        length = options or self._options
+        generators, seeds = compat.spawn_generators(seed, len(start))
+        ran = self._chains.run(
+            self._step(start, seeds[0]),
+            start,
+            generators,
+            tune=length.tune,
+            draws=length.draws,
+            stopwatch=stopwatch,
+        )
+        stats = {ours: ran.stat(theirs) for ours, theirs in self._stats.items()}
+        # A trajectory's first state is evaluated once more before its leapfrog steps.
+        n_grad = stats["n_steps"].astype(int) + 1
+        kept = {name: stat[:, length.tune :] for name, stat in stats.items()}
+        return Draws(
+            values=ran.values(self._target.variables),
+            groups=np.arange(len(start)),
+            evaluations=Evaluations(
+                n_grad_warmup=int(n_grad[:, : length.tune].sum()),
+                n_grad_sampling=int(n_grad[:, length.tune :].sum()),
+            ),
+            stats=kept,
+            acceptance_rate=float(kept["acceptance_rate"].mean()),
+        )
+
+    def _step(self, start: FloatArray, seed: int) -> Any:
+        """Return a fresh step method: what ``pm.sample(init="adapt_diag")`` sets up."""
+        from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
+
+        ndim = self._target.ndim
+        return self._make_step(
+            potential=QuadPotentialDiagAdapt(ndim, start.mean(axis=0), np.ones(ndim), 10, rng=seed),
+            model=self._target.model,
+            rng=seed,
+            initial_point=self._target.point(start[0]),
+            logp_dlogp_func=self._density,
+        )
+
+
+class Counter:
+    """Counts evaluations; ``counting`` wraps what makes them."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def counting(self, function: Callable[..., Any], n: int) -> Callable[..., Any]:
+        """Return the function, each call of which makes n evaluations."""
+
+        def counted(*arguments: Any) -> Any:
+            self.n += n
+            return function(*arguments)
+
+        return counted
+
+
+class GradientFree:
+    """A step method of PyMC that uses no gradient, on one target, ready to run.
+
+    PyMC gives each variable a step method of its own, unless they are sampled as one block.
+
+    Args:
+        target: what is sampled; the step method compiles its density.
+        options: the chains and their lengths.
+        step: makes the step method from the compile options.
+        density: the attribute of it that evaluates the density.
+        n_each: evaluations in one call of that: 2 where it is a difference of two densities.
+        accepted: its statistic of acceptance, if it has one.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: Options,
+        step: Callable[..., Any],
+        *,
+        density: str,
+        n_each: int,
+        accepted: str | None,
+    ) -> None:
+        self._target, self._options, self._accepted = target, options, accepted
+        mode = {} if target.mode is None else {"mode": target.mode}
+        self._step = step(model=target.model, compile_kwargs=mode)
+        self._methods = getattr(self._step, "methods", [self._step])
+        self._chains = Chains(target)
+        self._counter = Counter()
+        self._is_difference = n_each == 2
+        self._densities = [getattr(method, density) for method in self._methods]
+        for method, function in zip(self._methods, self._densities, strict=True):
+            setattr(method, density, self._counter.counting(function, n_each))
+        self.logdensity(np.zeros((1, target.ndim)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return what the step methods themselves evaluate, at points (n, ndim).
+
+        Differences are added up from one point that is the same for all, variable by variable.
+        """
+        return np.array([self._logdensity(x) for x in points])
+
+    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
+        """Return None: it uses no gradient."""
+        return
+
+    def sample(
+        self,
+        start: FloatArray,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Run the chains one after another from start (chains, ndim)."""
+        length = options or self._options
+        generators, _ = compat.spawn_generators(seed, len(start))
+        ran = self._chains.run(
+            self._step,
+            start,
+            generators,
+            tune=length.tune,
+            draws=length.draws,
+            stopwatch=stopwatch,
+            count=lambda: self._counter.n,
+        )
+        rate = None
+        if self._accepted is not None:
+            sizes = [sum(self._size(name) for name in m.var_names) for m in self._methods]
+            rates = [
+                ran.stat(self._accepted, method)[:, length.tune :].mean()
+                for method in range(len(self._methods))
+            ]
+            rate = float(np.average(rates, weights=sizes))
+        return Draws(
+            values=ran.values(self._target.variables),
+            groups=np.arange(len(start)),
+            evaluations=Evaluations(n_logp_warmup=ran.n_warmup, n_logp_sampling=ran.n_sampling),
+            acceptance_rate=rate,
+        )
+
+    def _logdensity(self, x: FloatArray) -> float:
+        point = self._target.point(x)
+        reference = self._target.model.initial_point()
+        values = []
+        for method, function in zip(self._methods, self._densities, strict=True):
+            others = reference if self._is_difference else point
+            for name, shared in method.shared.items():
+                shared.set_value(others[name])
+            here, there = (
+                np.concatenate([np.ravel(at[name]) for name in method.var_names])
+                for at in (point, reference)
+            )
+            values.append(function(here, there) if self._is_difference else function(here))
+            reference |= {name: point[name] for name in method.var_names}
+        return float(np.sum(values) if self._is_difference else np.mean(values))
+
+    def _size(self, variable: str) -> int:
+        return int(np.size(self._target.model.initial_point()[variable]))

@@ -1,0 +1,78 @@
+"""BlackJAX's NUTS (Cabezas et al. 2024) after Stan's window adaptation, on JAX."""
+
+from typing import Any
+
+from pydantic import Field
+
+from gradbench.samplers import _jax
+from gradbench.target import Target
+
+SUMMARY = "BlackJAX: NUTS in JAX, diagonal or dense mass matrix"
+USES_GRADIENT = True
+LIBRARIES = ("blackjax", "jax")
+EXTRA = "jax"
+DETUNED = {"target_acceptance_rate": 0.99}
+
+
+class Options(_jax.Options):
+    """``blackjax.window_adaptation``'s and ``blackjax.nuts``' options with their defaults."""
+
+    target_acceptance_rate: float = Field(
+        0.8, gt=0, lt=1, description="aimed acceptance rate in tuning"
+    )
+    max_num_doublings: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
+    is_mass_matrix_diagonal: bool = Field(True, description="diagonal mass matrix, or dense")
+
+
+unsuited = _jax.unsuited
+
+
+def build(target: Target, options: Options) -> _jax.Chains:
+    """Compile warm-up and sampling."""
+
+    def kernel(density: _jax.Density) -> tuple[_jax.WarmUp, _jax.Run]:
+        return _kernel(density, options)
+
+    return _jax.Chains(target, options, kernel)
+
+
+def _kernel(density: _jax.Density, options: Options) -> tuple[_jax.WarmUp, _jax.Run]:
+    import blackjax
+    import jax
+
+    adaptation = blackjax.window_adaptation(
+        blackjax.nuts,
+        density,
+        is_mass_matrix_diagonal=options.is_mass_matrix_diagonal,
+        target_acceptance_rate=options.target_acceptance_rate,
+        adaptation_info_fn=lambda _state, info, _adaptation: info.num_integration_steps,
+        max_num_doublings=options.max_num_doublings,
+    )
+
+    def warm_up(key: Any, x: Any) -> tuple[Any, Any]:
+        (state, parameters), n_steps = adaptation.run(key, x, num_steps=options.tune)
+        tuned = parameters["step_size"], parameters["inverse_mass_matrix"]
+        return (state, *tuned), 1 + n_steps.sum()
+
+    def run(key: Any, tuned: Any) -> tuple[Any, dict[str, Any], Any]:
+        state, step_size, inverse_mass_matrix = tuned
+        nuts = blackjax.nuts(
+            density, step_size, inverse_mass_matrix, max_num_doublings=options.max_num_doublings
+        )
+
+        def step(state: Any, key: Any) -> Any:
+            state, info = nuts.step(key, state)
+            stats = {
+                "diverging": info.is_divergent,
+                "acceptance_rate": info.acceptance_rate,
+                "tree_depth": info.num_trajectory_expansions,
+                "n_steps": info.num_integration_steps,
+                "energy": info.energy,
+            }
+            return state, (state.position, stats)
+
+        keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
+        _, (values, stats) = jax.lax.scan(step, state, keys)
+        return values, stats, stats["n_steps"].sum()
+
+    return warm_up, run

@@ -1,0 +1,140 @@
+"""zeus' ensemble slice sampler (Karamanis & Beutler 2021), with any of its moves."""
+
+import random
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from gradbench.draws import Draws, Evaluations, FloatArray
+from gradbench.samplers import base
+from gradbench.target import Target
+from gradbench.timing import Stopwatch
+
+SUMMARY = "zeus: ensemble slice sampler; differential and other moves, or a mixture of them"
+USES_GRADIENT = False
+LIBRARIES = ("zeus",)
+EXTRA = "zeus"
+DETUNED = {"mu": 0.02, "is_tuned": False}
+
+Move = Literal["differential", "gaussian", "global", "kde", "random"]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Options(base.Options):
+    """zeus has no default for ``walkers``; ``is_tuned`` is its ``tune``."""
+
+    walkers: int = Field(ge=2, le=100_000, multiple_of=2, description="walkers, an even number")
+    moves: Move | dict[Move, Weight] = Field(
+        "differential", description="a move, or a mixture of moves with their weights"
+    )
+    mu: float = Field(1.0, gt=0, allow_inf_nan=False, description="first length of a step")
+    is_tuned: bool = Field(True, description="tune that length, until it stands")
+
+    @property
+    def weights(self) -> Mapping[Move, float]:
+        """The moves with their weights."""
+        return self.moves if isinstance(self.moves, dict) else {self.moves: 1.0}
+
+    @property
+    def n_starts(self) -> int:
+        """One starting point for each walker."""
+        return self.walkers
+
+
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: an ensemble spans its space with two walkers for each dimension."""
+    if options.walkers < 2 * target.ndim:
+        return (
+            f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
+            f" zeus needs at least {2 * target.ndim}"
+        )
+    return None
+
+
+def build(target: Target, options: Options) -> "Ensemble":
+    """Compile the batched log-density; zeus itself has nothing to compile."""
+    return Ensemble(target, options)
+
+
+class Ensemble:
+    """An ensemble on one target, ready to run."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        self._target = target
+        self._options = options
+        self._n_logp = 0
+        self.logdensity(np.zeros((2, target.ndim)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return the log-density at points (n, ndim), -inf where it is NaN: zeus stops at NaN."""
+        values = self._target.logdensity_batch(np.ascontiguousarray(points))
+        return np.where(np.isnan(values), -np.inf, values)
+
+    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
+        """Return None: the ensemble uses no gradient."""
+        return
+
+    def sample(
+        self,
+        start: FloatArray,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Run warm-up and sampling from start (walkers, ndim)."""
+        import zeus
+
+        tune = (options or self._options).tune
+        draws = (options or self._options).draws
+        walkers, ndim = start.shape
+        sampler = zeus.EnsembleSampler(
+            walkers,
+            ndim,
+            self._counted,
+            moves=_moves(self._options),
+            mu=self._options.mu,
+            tune=self._options.is_tuned,
+            vectorize=True,
+            verbose=False,
+        )
+        before = tuned = self._n_logp
+        # zeus draws from NumPy's global generator, and from Python's.
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        if tune:
+            stopwatch.start("warmup")
+            sampler.run_mcmc(start, tune, progress=False)
+            sampler.reset()
+            tuned = self._n_logp
+        stopwatch.start("sampling")
+        sampler.run_mcmc(None if tune else start, draws, progress=False)
+        stopwatch.stop()
+        return Draws(
+            values=np.ascontiguousarray(np.swapaxes(sampler.get_chain(), 0, 1)),
+            groups=np.zeros(walkers, dtype=np.int64),
+            evaluations=Evaluations(
+                n_logp_warmup=tuned - before, n_logp_sampling=self._n_logp - tuned
+            ),
+        )
+
+    def _counted(self, points: FloatArray) -> FloatArray:
+        # zeus' own count takes in a few evaluations that it never makes.
+        self._n_logp += len(points)
+        return self.logdensity(points)
+
+
+def _moves(options: Options) -> list[tuple[Any, float]]:
+    """Return zeus' moves with their weights."""
+    from zeus import moves
+
+    known = {
+        "differential": moves.DifferentialMove,
+        "gaussian": moves.GaussianMove,
+        "global": moves.GlobalMove,
+        "kde": moves.KDEMove,
+        "random": moves.RandomMove,
+    }
+    return [(known[name](), weight) for name, weight in options.weights.items()]
