@@ -119,6 +119,78 @@ def compute(
     return Diagnostics(**joined, n_independent=n_independent(values))
 
 
+def compute_weighted(
+    values: FloatArray,
+    weights: FloatArray,
+    families: IntArray | None = None,
+    *,
+    reference_mean: FloatArray | None = None,
+) -> Diagnostics:
+    """Return the diagnostics of one weighted sample: from nested or sequential Monte Carlo.
+
+    With families the variance of a mean is estimated from sums over families (Chan & Lai 2013,
+    Annals of Statistics 41(6); Lee & Whiteley 2018, Biometrika 105(3)), and the effective sample
+    size follows from it. Without, it is Kish's, the same for every parameter.
+
+    Args:
+        values: shape (draws, n), on the constrained space.
+        weights: shape (draws,), sum 1.
+        families: shape (draws,), the ancestor each draw descends from, or None.
+        reference_mean: shape (n,), NaN where unknown.
+    """
+    finite = np.asarray(np.isfinite(values).all(axis=0))
+    x = np.where(finite, values, 0.0)
+    mean = weights @ x
+    kish = 1 / np.sum(weights**2)
+    scores, lower, upper = _weighted_scores(x, weights)
+
+    def ess(of: FloatArray) -> FloatArray:
+        off = of - weights @ of
+        if families is None:
+            return np.full(of.shape[1], kish)
+        share = weights[:, None] * off
+        within = np.zeros((int(families.max()) + 1, of.shape[1]))
+        np.add.at(within, families, share)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((weights @ off**2) / np.sum(within**2, axis=0))
+
+    variance = weights @ (x - mean) ** 2
+    unknown = np.full(x.shape[1], np.nan)
+    reference = unknown if reference_mean is None else reference_mean
+    found = {
+        "mean": mean,
+        "sd": np.sqrt(variance),
+        "second_moment": weights @ (x - reference) ** 2,
+        "ess_bulk": ess(scores),
+        "ess_tail": np.fmin(ess(lower), ess(upper)),
+        "ess_mean": ess(x),
+        "ess_square": ess((x - mean) ** 2),
+    }
+    found["mcse_mean"] = found["sd"] / np.sqrt(found["ess_mean"])
+    absent = dict.fromkeys(("rhat", "tau", "ess_bulk_as_chains", "ess_autocorr_time"), unknown)
+    picked = np.searchsorted(np.cumsum(weights), (np.arange(len(x)) + 0.5) / len(x))
+    return Diagnostics(
+        **{name: np.where(finite, array, np.nan) for name, array in found.items()},
+        **absent,
+        is_frozen=finite & (variance == 0),
+        is_finite=finite,
+        n_independent=n_independent(x[None, np.minimum(picked, len(x) - 1)]),
+    )
+
+
+def _weighted_scores(
+    x: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return normal scores of weighted ranks, and whether a draw lies below the tail quantiles."""
+    order = np.argsort(x, axis=0)
+    sorted_weights = weights[order]
+    level = np.empty_like(x)
+    middle = np.cumsum(sorted_weights, axis=0) - sorted_weights / 2
+    np.put_along_axis(level, order, middle, axis=0)
+    scores = special.ndtri(np.clip(level, 1e-12, 1 - 1e-12))
+    return scores, (level <= TAIL[0]).astype(float), (level <= TAIL[1]).astype(float)
+
+
 def _blocks(values: FloatArray, means: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield parameters in blocks, first axis the parameter: (k, chains, draws) and (k,)."""
     n_chains, n_draws, n = values.shape

@@ -45,6 +45,12 @@ class Draws:
         stats: what the sampler says of each draw, shape (chains, draws) each, under ArviZ's names
             (``diverging``, ``acceptance_rate``, ``tree_depth``); absent where it has no meaning.
         acceptance_rate: mean over the kept draws, or None.
+        is_approximate: whether they are independent draws from something that was fitted to the
+            posterior: they say how well it fits, and have no effective sample size.
+        weights: shape (draws,), sum 1, of one weighted sample that is no chain; or None.
+        families: shape (draws,), of such a sample: draws with the same number descend from one
+            ancestor and are not independent; or None.
+        log_evidence: log of the marginal likelihood and its standard error, or None.
     """
 
     values: FloatArray
@@ -52,3 +58,7 @@ class Draws:
     evaluations: Evaluations
     stats: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     acceptance_rate: float | None = None
+    is_approximate: bool = False
+    weights: FloatArray | None = None
+    families: IntArray | None = None
+    log_evidence: tuple[float, float] | None = None

@@ -27,7 +27,8 @@ CONTRADICTED = frozenset({"biased", "overstated"})
 class Summary:
     """One cell in flat numbers: a line of ``results.csv``. None where there is no number.
 
-    Costs are None unless the status is ok or unreliable. ``ess`` is the mean over parameters of
+    Costs are None unless the status is ok or unreliable; an approximation has neither costs nor
+    effective sample sizes, only what its draws are off by. ``ess`` is the mean over parameters of
     the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
     square. Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
     """
@@ -80,6 +81,8 @@ class Summary:
     n_grad_sampling: int | None = None
     n_divergences: int | None = None
     acceptance_rate: float | None = None
+    log_evidence: float | None = None
+    log_evidence_se: float | None = None
     n_chains: int | None = None
     n_draws: int | None = None
     n_parameters: int | None = None
@@ -127,6 +130,8 @@ class Row:
     evaluations_per_ess: Interval | None
     rhat: float | None
     n_divergences: int | None
+    error_sd: float | None
+    log_evidence: tuple[float, float] | None
     calibration: Interval | None
     status: str
     n_status: int
@@ -203,7 +208,10 @@ def _by_sampler(results: Iterable[CellResult]) -> dict[Key, list[CellResult]]:
 
 
 def rows(found: Iterable[Summary]) -> list[Row]:
-    """Return one row per model and sampler: models in order, samplers by cost, dashes last."""
+    """Return one row per model and sampler: models in order, samplers by cost, dashes after them.
+
+    Approximations come last, by the time they took.
+    """
     table: list[Row] = []
     for _, of_model in groupby(found, key=lambda s: s.model):
         samplers: dict[str, list[Summary]] = {}
@@ -299,7 +307,7 @@ def _columns(measured: Measured) -> dict[str, Any]:
     found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
     worst = np.fmin(found.ess_mean, found.ess_square)
     parameters = _parameter_columns(measured)
-    return {
+    sizes = {
         "ess": _number(np.mean(found.ess_bulk)),
         "ess_worst": _number(np.min(worst)),
         "worst_parameter": measured.parameters[int(np.argmin(worst))],
@@ -312,6 +320,10 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
         "rhat_max": _number(np.max(found.rhat)),
         "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
+    }
+    return {
+        # Independent draws from the wrong distribution: their number says nothing.
+        **(dict.fromkeys(sizes) if measured.is_approximate else sizes),
         "error_rms_sd": _rms(parameters["error_sd"]),
         "square_error_rms_sd": _rms(parameters["square_error_sd"]),
         "z_max": _largest(np.abs(parameters["z"])),
@@ -325,6 +337,8 @@ def _columns(measured: Measured) -> dict[str, Any]:
         **asdict(counts),
         "n_divergences": measured.n_divergences,
         "acceptance_rate": measured.acceptance_rate,
+        "log_evidence": measured.log_evidence,
+        "log_evidence_se": measured.log_evidence_se,
         "n_chains": measured.n_chains,
         "n_draws": measured.n_draws,
         "n_parameters": len(measured.parameters),
@@ -506,6 +520,8 @@ def _row(group: Sequence[Summary]) -> Row:
         evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
         rhat=_worst_rhat(group),
         n_divergences=_sum(_values(group, "n_divergences")),
+        error_sd=_mean(_values(group, "error_rms_sd")),
+        log_evidence=_evidence(group),
         calibration=_calibration(first),
         status=status,
         n_status=n_status,
@@ -531,6 +547,16 @@ def _worst_rhat(group: Sequence[Summary]) -> float | None:
     return max(values, default=None)
 
 
+def _evidence(group: Sequence[Summary]) -> tuple[float, float] | None:
+    """Return the mean log evidence and its error: between replicates, or one's own."""
+    found = _values(group, "log_evidence")
+    if not found:
+        return None
+    if len(found) == 1:
+        return found[0], _values(group, "log_evidence_se")[0]
+    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(len(found)))
+
+
 def _calibration(summary: Summary) -> Interval | None:
     if summary.calibration is None:
         return None
@@ -539,8 +565,10 @@ def _calibration(summary: Summary) -> Interval | None:
     return Interval(summary.calibration, nan if low is None else low, nan if high is None else high)
 
 
-def _by_cost(row: Row) -> float:
-    return math.inf if row.ms_per_ess is None else row.ms_per_ess.estimate
+def _by_cost(row: Row) -> tuple[bool, float]:
+    if row.status == "approximate":
+        return True, (row.warmup_s or 0.0) + (row.sampling_s or 0.0)
+    return False, math.inf if row.ms_per_ess is None else row.ms_per_ess.estimate
 
 
 def _interval(values: Sequence[float]) -> Interval | None:

@@ -12,10 +12,11 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 2  # 2: density signatures, the host
+SCHEMA_VERSION = 3  # 2: density signatures, the host; 3: approximations, evidence
 
 Status = Literal[
     "ok",  # nothing speaks against the number
+    "approximate",  # draws from something fitted: judged by its errors, never costed
     "unreliable",  # an ensemble shorter than ten autocorrelation times: costed, and marked
     "too_few_draws",  # an effective sample size too small to be estimated
     "not_converged",  # R-hat over the limit
@@ -55,6 +56,9 @@ class Measured:
         backend: what the model was compiled to.
         thread_pools: sizes of the thread pools in the worker, by library.
         load: one-minute load average when the cell began.
+        is_approximate: whether the draws are independent ones from a fitted approximation.
+        log_evidence: log of the marginal likelihood, where the sampler gives it.
+        log_evidence_se: the sampler's own standard error of that.
     """
 
     timing: Timing
@@ -73,6 +77,9 @@ class Measured:
     backend: str
     thread_pools: Mapping[str, int]
     load: float
+    is_approximate: bool = False
+    log_evidence: float | None = None
+    log_evidence_se: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""

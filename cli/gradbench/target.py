@@ -4,7 +4,7 @@ Every sampler of a model gets this target, so that they sample the same density:
 samples the model it was compiled from, the others call what was compiled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from gradbench.draws import FloatArray
+from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.reference import Reference
 
@@ -139,6 +139,12 @@ class Target:
             name: part.reshape(self._point[name].shape)
             for name, part in zip(self.variables, parts, strict=True)
         }
+
+    def positions(self, names: Iterable[str]) -> IntArray:
+        """Return where the coordinates of these value variables, in this order, stand in x."""
+        starts = np.cumsum([0, *(self._point[name].size for name in self.variables)])
+        at = {name: np.arange(starts[i], starts[i + 1]) for i, name in enumerate(self.variables)}
+        return np.concatenate([at[name] for name in names])
 
     # -- parameters --------------------------------------------------------------------------
 

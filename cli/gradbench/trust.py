@@ -15,11 +15,16 @@ def judge(measured: Measured, gates: Gates) -> tuple[Status, str]:
     if not np.all(found.is_finite):
         worst = names[int(np.argmin(found.is_finite))]
         return "nonfinite", f"NaN or infinity among the draws of {worst}"
+    if measured.is_approximate:
+        return "approximate", ""
     if np.any(found.is_frozen):
         worst = names[int(np.argmax(found.is_frozen))]
         return "frozen", f"a chain of {worst} never moved"
-    if measured.is_ensemble:
-        return _judge_ensemble(measured, gates)
+    return (_judge_ensemble if measured.is_ensemble else _judge_chains)(measured, gates)
+
+
+def _judge_chains(measured: Measured, gates: Gates) -> tuple[Status, str]:
+    found, names = measured.diagnostics, measured.parameters
     limit = np.maximum(gates.rhat, _rhat_by_chance(measured, gates))
     excess, worst = _largest(found.rhat - limit, names)
     if excess > 0:

@@ -142,11 +142,7 @@ class Session:
             timing=timing,
             evaluations=draws.evaluations,
             parameters=target.parameters,
-            diagnostics=diagnostics.compute(
-                target.constrain(draws.values),
-                draws.groups,
-                reference_mean=None if reference is None else reference.mean,
-            ),
+            diagnostics=_diagnostics(draws, target),
             reference=reference,
             reference_source=target.reference_source,
             n_chains=n_chains,
@@ -159,6 +155,9 @@ class Session:
             backend=self._backend,
             thread_pools=machine.thread_pools(),
             load=load,
+            is_approximate=draws.is_approximate,
+            log_evidence=draws.log_evidence and draws.log_evidence[0],
+            log_evidence_se=draws.log_evidence and draws.log_evidence[1],
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
@@ -187,6 +186,16 @@ def _compiled(
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
+
+
+def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
+    values = target.constrain(draws.values)
+    reference_mean = None if target.reference is None else target.reference.mean
+    if draws.weights is None:
+        return diagnostics.compute(values, draws.groups, reference_mean=reference_mean)
+    return diagnostics.compute_weighted(
+        values[0], draws.weights, draws.families, reference_mean=reference_mean
+    )
 
 
 def _fingerprint(draws: Draws) -> str:

@@ -27,7 +27,9 @@ INSTALLED = [
 REQUIRED: dict[str, dict[str, Any]] = {"emcee": {"walkers": 24}, "zeus": {"walkers": 24}}
 
 # What gives each sampler a few hundred effective samples on the targets below.
-LENGTH: dict[str, dict[str, int]] = {
+LENGTH: dict[str, dict[str, float]] = {
+    "blackjax_pathfinder": {},
+    "pymc_advi": {"learning_rate": 0.01},
     "blackjax_chees": {"tune": 300, "draws": 100},
     "blackjax_mclmc": {"tune": 3000, "draws": 20_000},
     "emcee": {"tune": 2000, "draws": 6000},
@@ -37,6 +39,8 @@ LENGTH: dict[str, dict[str, int]] = {
     "zeus": {"tune": 200, "draws": 1000},
 }
 OTHERWISE = {"tune": 500, "draws": 2000}
+
+ROUGHLY = {"blackjax_pathfinder": 0.8, "pymc_advi": 0.6}  # sds, root mean square
 
 TARGETS = ("correlated", "constrained", "eight_schools")
 
@@ -86,8 +90,15 @@ def errors(draws: Draws, target: Target, mean: FloatArray, variance: FloatArray)
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("name", INSTALLED)
 def test_draws_have_the_right_moments(name: str, kind: str) -> None:
-    """Means and variances are within 4 MCSE of the exact ones, through the transforms."""
+    """Means and variances are within 4 MCSE of the exact ones, through the transforms.
+
+    Those of an approximation are what it can't be trusted for: its means are near, no more.
+    """
     target, mean, variance = known(kind)
+    if (draws := long_run(name, kind)).is_approximate:
+        off = (target.constrain(draws.values).mean(axis=(0, 1)) - mean) / np.sqrt(variance)
+        assert np.sqrt(np.mean(off**2)) < ROUGHLY[name]
+        return
     assert np.abs(errors(long_run(name, kind), target, mean, variance)).max() < 4
 
 
@@ -96,6 +107,8 @@ def test_draws_have_the_right_moments(name: str, kind: str) -> None:
 def test_the_check_of_moments_can_fail(name: str, kind: str) -> None:
     """The same check refuses means that are a third of a standard deviation off."""
     target, mean, variance = known(kind)
+    if long_run(name, kind).is_approximate:
+        pytest.skip("an approximation is not held to it")
     off = mean + 0.33 * np.sqrt(variance)
     assert np.abs(errors(long_run(name, kind), target, off, variance)).max() > 4
 
@@ -104,9 +117,8 @@ def test_the_check_of_moments_can_fail(name: str, kind: str) -> None:
 def small() -> Target:
     """A quick target of five dimensions with a transform of every common kind."""
     with pm.Model() as model:
-        mean = pm.Normal("mean", 1.0, 2.0)
-        scale = pm.HalfNormal("scale", 3.0)
-        pm.Normal("x", mean, scale, shape=2)
+        pm.Normal("x", 1.0, 2.0, shape=3)
+        pm.HalfNormal("scale", 3.0)
         pm.Beta("share", 2.0, 3.0)
     return Target(model)
 
@@ -127,9 +139,10 @@ def test_a_run_repeats(name: str, small: Target) -> None:
     assert np.array_equal(first.values, again.values)
     assert not np.array_equal(first.values, other.values)
 
-    assert first.values.shape == (options.n_starts, 40, 5)
-    assert first.groups.shape == (options.n_starts,)
-    assert all(stat.shape == (options.n_starts, 40) for stat in first.stats.values())
+    n_chains = 1 if first.is_approximate else options.n_starts
+    assert first.values.shape == (n_chains, 40, 5)
+    assert first.groups.shape == (n_chains,)
+    assert all(stat.shape == (n_chains, 40) for stat in first.stats.values())
     assert stopwatch.timing.warmup.wall_s > 0
     assert stopwatch.timing.sampling.wall_s > 0
     counts = first.evaluations
@@ -217,7 +230,7 @@ def calls() -> Calls:
 
 COUNTED = [
     ("nutpie", {"backend": "jax"}),
-    *((name, {}) for name in samplers.names() if name != "nutpie"),
+    *((name, {}) for name in samplers.names() if name not in {"nutpie", "blackjax_pathfinder"}),
     ("emcee", {"moves": {"de": 0.5, "snooker": 0.5}}),
     ("emcee", {"moves": {"kde": 0.5, "walk": 0.5}}),
     ("zeus", {"moves": {"gaussian": 0.5, "global": 0.5}}),
@@ -243,7 +256,28 @@ def test_counts_are_exact(name: str, given: dict[str, Any], calls: Calls) -> Non
         jax.effects_barrier()
     counts = draws.evaluations
     assert counts.n_logp + counts.n_grad == calls.n > 0
-    assert counts.n_logp_sampling + counts.n_grad_sampling < calls.n
+    assert draws.is_approximate or counts.n_logp_sampling + counts.n_grad_sampling > 0
+
+
+def test_pathfinders_density_counts() -> None:
+    """A density evaluated at so many points counts them, with gradients apart, mapped or not."""
+    if (remedy := samplers.remedy("blackjax_pathfinder")) is not None:
+        pytest.skip(remedy)
+    import jax
+
+    from gradbench.samplers import blackjax_pathfinder
+
+    seen: list[tuple[str, int]] = []
+    density = blackjax_pathfinder._counting(
+        lambda x: -0.5 * (x**2).sum(), lambda kind, n: seen.append((kind, n))
+    )
+    points = np.ones((6, 4, 3))
+    jax.block_until_ready(jax.jit(density)(points[0, 0]))
+    jax.block_until_ready(jax.jit(jax.vmap(jax.vmap(density)))(points))
+    gradients = jax.block_until_ready(jax.jit(jax.vmap(jax.grad(density)))(points[0]))
+    jax.effects_barrier()
+    assert sorted(seen) == [("grad", 4), ("logp", 1), ("logp", 24)]
+    assert np.array_equal(gradients, -points[0])
 
 
 def test_nutpies_two_backends_count_alike() -> None:

@@ -57,7 +57,28 @@ def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - 
     return None
 
 
-class Chains:
+class Checked:
+    """A target's log-density in JAX, on a device, and what the density check asks of it."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        self._device = jax.devices(options.platform)[0]
+        self._density: Density = target.jax_logdensity
+        self._values = jax.jit(jax.vmap(self._density))
+        self._gradients = jax.jit(jax.vmap(jax.grad(self._density)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return the values of the function that is differentiated, at points (n, ndim)."""
+        return np.asarray(self._values(points))
+
+    def gradient(self, points: FloatArray) -> FloatArray:
+        """Return its gradients by JAX, at points (n, ndim)."""
+        return np.asarray(self._gradients(points))
+
+
+class Chains(Checked):
     """Chains of one kernel on one target, ready to run.
 
     Args:
@@ -79,27 +100,15 @@ class Chains:
     ) -> None:
         import jax
 
-        jax.config.update("jax_enable_x64", True)
-        self._device = jax.devices(options.platform)[0]
+        super().__init__(target, options)
         self._is_joint = is_joint
-        density = target.jax_logdensity
-        warm_up, run = (_seeded(function) for function in kernel(density))
+        warm_up, run = (_seeded(function) for function in kernel(self._density))
         shape = (options.chains, target.ndim) if is_joint else (target.ndim,)
         with jax.default_device(self._device):
-            self._values = jax.jit(jax.vmap(density))
-            self._gradients = jax.jit(jax.vmap(jax.grad(density)))
             seeds = (np.uint32(0), np.uint32(0))
             self._warm_up = jax.jit(warm_up).lower(*seeds, np.zeros(shape)).compile()
             state, _ = jax.eval_shape(warm_up, *seeds, np.zeros(shape))
             self._run = jax.jit(run).lower(*seeds, state).compile()
-
-    def logdensity(self, points: FloatArray) -> FloatArray:
-        """Return the values of the function that is differentiated, at points (n, ndim)."""
-        return np.asarray(self._values(points))
-
-    def gradient(self, points: FloatArray) -> FloatArray:
-        """Return its gradients by JAX, at points (n, ndim)."""
-        return np.asarray(self._gradients(points))
 
     def sample(
         self,

@@ -3,13 +3,13 @@
 import ctypes
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from gradbench.draws import Draws, Evaluations, FloatArray, IntArray
+from gradbench.draws import Draws, Evaluations, FloatArray
 from gradbench.samplers import base
 from gradbench.samplers.base import Backend
 from gradbench.target import Target
@@ -86,7 +86,8 @@ class Nuts:
         else:
             self._compiled, self._density = _watched_jax(compiled, self._watch)
             names = [variable.name for variable in compiled._variables]
-        self._theirs = _order(target, names)
+        # For JAX nutpie rebuilds the model, with its variables in another order.
+        self._theirs = target.positions(name for name in names if name in target.variables)
         self._ours = np.argsort(self._theirs)
         self.gradient(np.zeros((1, target.ndim)))
 
@@ -164,17 +165,6 @@ class Nuts:
             stats=stats,
             acceptance_rate=float(stats["acceptance_rate"].mean()),
         )
-
-
-def _order(target: Target, names: Iterable[str]) -> IntArray:
-    """Return which of the target's coordinates stands where in nutpie's vector, from its names.
-
-    For JAX nutpie rebuilds the model with its data as constants, variables in another order.
-    """
-    sizes = [np.size(target.model.initial_point()[name]) for name in target.variables]
-    parts = np.split(np.arange(target.ndim), np.cumsum(sizes)[:-1])
-    ours = dict(zip(target.variables, parts, strict=True))
-    return np.concatenate([ours[name] for name in names if name in ours])
 
 
 class _Watch:

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import IO, Literal
 
-from rich.box import SIMPLE_HEAD
+from rich.box import Box
 from rich.console import Console
 from rich.table import Table
 
+BARE = Box(
+    "    \n    \n ── \n    \n ── \n    \n    \n    \n"
+)  # rules below heads, between sections
 PIPE_WIDTH = 100  # columns where there is no terminal to ask
 
 
@@ -32,7 +35,7 @@ def item(line: str) -> Table:
 def bare_table() -> Table:
     """Return a table without columns, in the style that all have."""
     return Table(
-        box=SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+        box=BARE, show_edge=False, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
     )
 
 

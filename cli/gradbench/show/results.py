@@ -29,7 +29,7 @@ class _Column:
 
 COLUMNS = (
     _Column("sampler", lambda row: row.sampler, 9, "left"),
-    _Column("ms/ESS\n[95 % CI]", lambda row: _with_interval(row.ms_per_ess), 9),
+    _Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
     _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 4),
     _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     _Column("ESS", lambda row: significant(row.ess), 7),
@@ -93,8 +93,10 @@ def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
     table = bare_table()
     for column in columns:
         table.add_column(column.head, justify=column.align, no_wrap=True, vertical="bottom")
-    for row in found:
-        style = "" if row.ms_per_ess is not None else "dim"
+    for above, row in zip((None, *found), found, strict=False):
+        if above is not None and row.status == "approximate" != above.status:
+            table.add_section()
+        style = "" if row.ms_per_ess is not None or row.status == "approximate" else "dim"
         table.add_row(*(column.text(row) for column in columns), style=style)
     return table
 
@@ -118,6 +120,18 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], first: Summary) -> 
     ]
     if judged:
         lines.append(f"ESS claimed / ESS from errors against known moments: {'; '.join(judged)}")
+    evidence = [
+        f"{row.sampler} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
+        for row in found
+        if row.log_evidence
+    ]
+    if evidence:
+        lines.append(f"log evidence: {'; '.join(evidence)}")
+    if any(row.status == "approximate" for row in found):
+        lines.append(
+            "approximations: seconds to reach their error, root mean square over parameters, in"
+            " posterior sds; no draw of theirs is an effective sample"
+        )
     lines.append(_density(first))
     lines += [_reason(row) for row in found if row.reason]
     return lines
@@ -165,6 +179,13 @@ def _with_interval(interval: Interval | None) -> str:
         return significant(interval.estimate)
     low, high = significant(interval.low), significant(interval.high)
     return f"{significant(interval.estimate)} [{low}, {high}]"
+
+
+def _price(row: Row) -> str:
+    if row.status != "approximate":
+        return _with_interval(row.ms_per_ess)
+    spent = significant((row.warmup_s or 0.0) + (row.sampling_s or 0.0))
+    return f"{spent} s to {'?' if row.error_sd is None else significant(row.error_sd)} sd"
 
 
 def _estimate(interval: Interval | None) -> str:
