@@ -18,11 +18,33 @@ import numpy as np
 import pymc as pm
 
 from gradbench.reference import Moments, Reference
+from gradbench.stan import StanProgram
 
 Y = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 SIGMA = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 MU_SD = 5.0
 TAU_SCALE = 5.0
+
+CENTERED = """
+data { vector[8] y; vector<lower=0>[8] sigma; }
+parameters { real mu; real<lower=0> tau; vector[8] theta; }
+model {
+  mu ~ normal(0, 5);
+  tau ~ cauchy(0, 5);
+  theta ~ normal(mu, tau);
+  y ~ normal(theta, sigma);
+}
+"""
+NON_CENTERED = """
+data { vector[8] y; vector<lower=0>[8] sigma; }
+parameters { real mu; real<lower=0> tau; vector[8] eta; }
+model {
+  mu ~ normal(0, 5);
+  tau ~ cauchy(0, 5);
+  eta ~ std_normal();
+  y ~ normal(mu + tau * eta, sigma);
+}
+"""
 
 LOG_TAU = np.linspace(-25.0, 12.0, 20_001)  # beyond it lies less than 1e-10 of the mass
 
@@ -38,6 +60,11 @@ def model(centered: bool = False) -> pm.Model:
             theta = pm.Deterministic("theta", mu + tau * pm.Normal("eta", 0.0, 1.0, shape=8))
         pm.Normal("y", theta, SIGMA, observed=Y)
     return schools
+
+
+def stan(centered: bool = False) -> StanProgram:
+    """Return the same density as a Stan program."""
+    return StanProgram(CENTERED if centered else NON_CENTERED, {"y": Y, "sigma": SIGMA})
 
 
 def reference(centered: bool = False) -> Reference:

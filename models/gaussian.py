@@ -11,6 +11,7 @@ import numpy as np
 import pymc as pm
 
 from gradbench.reference import Moments, Reference
+from gradbench.stan import StanProgram
 
 
 def model(dim: int = 50) -> pm.Model:
@@ -18,6 +19,12 @@ def model(dim: int = 50) -> pm.Model:
     with pm.Model() as gaussian:
         pm.Normal("x", 0.0, 1.0, shape=dim)
     return gaussian
+
+
+def stan(dim: int = 50) -> StanProgram:
+    """Return the same density as a Stan program."""
+    code = "data { int dim; } parameters { vector[dim] x; } model { x ~ std_normal(); }"
+    return StanProgram(code, {"dim": dim})
 
 
 def reference(dim: int = 50) -> Reference:

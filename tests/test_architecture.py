@@ -19,6 +19,7 @@ ORDER = [
     "draws",
     "reference",
     "compat",
+    "stan",
     "target",
     "models",
     "samplers",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.reference import Reference
+from gradbench.stan import StanProgram
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -50,6 +51,7 @@ class Target:
     Args:
         model: the PyMC model; its value variables, in PyMC's order, are the flat vector.
         reference: what is known of its posterior, or None.
+        stan_program: the same density for Stan's own samplers, or None.
         mode: the PyTensor mode, None for PyMC's default.
 
     Raises:
@@ -57,9 +59,15 @@ class Target:
     """
 
     def __init__(
-        self, model: "pm.Model", reference: Reference | None = None, *, mode: Any = None
+        self,
+        model: "pm.Model",
+        reference: Reference | None = None,
+        stan_program: StanProgram | None = None,
+        *,
+        mode: Any = None,
     ) -> None:
         self.model = model
+        self.stan_program = stan_program
         self.mode = mode
         self._reference = reference
         if not model.free_RVs:

@@ -179,10 +179,10 @@ def _compiled(
     options = sampler.Options(**parsed.options)
     if planted.is_detuned:
         options = options.model_copy(update=dict(sampler.DETUNED))
-    model, reference = models.load(Path(path), parsed.params)
+    model, reference, program = models.load(Path(path), parsed.params)
     plant.plant(model, planted)
     stopwatch.start("compile")
-    target = Target(model, reference, mode=compat.mode(options.target_backend))
+    target = Target(model, reference, program, mode=compat.mode(options.target_backend))
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options

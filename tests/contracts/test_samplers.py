@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from gradbench import compat, density, diagnostics, models, samplers
 from gradbench.draws import Draws, FloatArray
+from gradbench.errors import ModelError
+from gradbench.stan import StanProgram
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
@@ -30,6 +32,7 @@ REQUIRED: dict[str, dict[str, Any]] = {"emcee": {"walkers": 24}, "zeus": {"walke
 LENGTH: dict[str, dict[str, float]] = {
     "blackjax_pathfinder": {},
     "pymc_advi": {"learning_rate": 0.01},
+    "stan_advi": {},
     "blackjax_chees": {"tune": 300, "draws": 100},
     "blackjax_mclmc": {"tune": 3000, "draws": 20_000},
     "emcee": {"tune": 2000, "draws": 6000},
@@ -40,7 +43,7 @@ LENGTH: dict[str, dict[str, float]] = {
 }
 OTHERWISE = {"tune": 500, "draws": 2000}
 
-ROUGHLY = {"blackjax_pathfinder": 0.8, "pymc_advi": 0.6}  # sds, root mean square
+ROUGHLY = {"blackjax_pathfinder": 0.8, "pymc_advi": 0.6, "stan_advi": 0.8}  # sds, root mean square
 
 TARGETS = ("correlated", "constrained", "eight_schools")
 
@@ -73,6 +76,8 @@ def long_run(name: str, kind: str) -> Draws:
     """Return one long run on a known target, made once for all that look at it."""
     target, *_ = known(kind)
     options = options_of(name, **LENGTH.get(name, OTHERWISE))
+    if (reason := samplers.load(name).unsuited(target, options)) is not None:
+        pytest.skip(reason)
     built = samplers.load(name).build(target, options)
     start = target.initial(np.random.default_rng(1), options.n_starts)
     return built.sample(start, seed=1, stopwatch=Stopwatch())
@@ -120,7 +125,11 @@ def small() -> Target:
         pm.Normal("x", 1.0, 2.0, shape=3)
         pm.HalfNormal("scale", 3.0)
         pm.Beta("share", 2.0, 3.0)
-    return Target(model)
+    code = """
+    parameters { vector[3] x; real<lower=0> scale; real<lower=0, upper=1> share; }
+    model { x ~ normal(1, 2); scale ~ normal(0, 3); share ~ beta(2, 3); }
+    """
+    return Target(model, stan_program=StanProgram(code, {}))
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -228,9 +237,11 @@ def calls() -> Calls:
     return Calls()
 
 
+# nutpie in numba, Pathfinder and Stan have tests of their own below.
+OTHERWISE_COUNTED = {"nutpie", "blackjax_pathfinder", "stan_nuts", "stan_advi"}
 COUNTED = [
     ("nutpie", {"backend": "jax"}),
-    *((name, {}) for name in samplers.names() if name not in {"nutpie", "blackjax_pathfinder"}),
+    *((name, {}) for name in samplers.names() if name not in OTHERWISE_COUNTED),
     ("emcee", {"moves": {"de": 0.5, "snooker": 0.5}}),
     ("emcee", {"moves": {"kde": 0.5, "walk": 0.5}}),
     ("zeus", {"moves": {"gaussian": 0.5, "global": 0.5}}),
@@ -257,6 +268,54 @@ def test_counts_are_exact(name: str, given: dict[str, Any], calls: Calls) -> Non
     counts = draws.evaluations
     assert counts.n_logp + counts.n_grad == calls.n > 0
     assert draws.is_approximate or counts.n_logp_sampling + counts.n_grad_sampling > 0
+
+
+def test_stans_counts_are_its_leapfrog_steps(small: Target) -> None:
+    """What the bridge counts is a gradient for each leapfrog step and one for each draw."""
+    if (remedy := samplers.remedy("stan_nuts")) is not None:
+        pytest.skip(remedy)
+    built = samplers.load("stan_nuts").build(small, options_of("stan_nuts", tune=100, draws=300))
+    start = small.initial(np.random.default_rng(0), 2)
+    draws = built.sample(start, seed=1, stopwatch=Stopwatch())
+    counts = draws.evaluations
+    assert counts.n_grad_sampling == (draws.stats["n_steps"] + 1).sum()
+    assert counts.n_grad_warmup > 100
+    assert (counts.n_logp_warmup, counts.n_logp_sampling) == (2, 0), "one at each chain's start"
+
+
+def test_a_stan_program_of_another_model_is_refused() -> None:
+    """Other names or other transforms are told; another density fails the density check."""
+    if (remedy := samplers.remedy("stan_nuts")) is not None:
+        pytest.skip(remedy)
+    with pm.Model() as model:
+        pm.Normal("x", 1.0, 2.0, shape=3)
+        pm.HalfNormal("scale", 3.0)
+        pm.Beta("share", 2.0, 4.0)
+    code = """
+    parameters { vector[3] x; real<lower=0> scale; real<lower=0, upper=1> share; }
+    model { x ~ normal(1, 2); scale ~ normal(0, 3); share ~ beta(2, 3); }
+    """
+    program = StanProgram(code, {})
+    stan_nuts, options = samplers.load("stan_nuts"), options_of("stan_nuts")
+    target = Target(model, stan_program=program)
+    points = density.points(target)
+    built = stan_nuts.build(target, options)
+    check = density.judge("other", points, {"stan": density.probe(built, target, points)})
+    assert "differs from the model's by more than a constant" in check.refused["stan"]
+
+    with pm.Model() as renamed:
+        pm.Normal("y", shape=5)
+    with pytest.raises(ModelError, match=r"are x, scale, share; the model's are y"):
+        stan_nuts.build(Target(renamed, stan_program=program), options)
+    with pm.Model() as unbounded:
+        pm.Normal("x", 1.0, 2.0, shape=3)
+        pm.Normal("scale")
+        pm.Beta("share", 2.0, 3.0)
+    with pytest.raises(ModelError, match="none of the Stan program's: .*must be greater"):
+        stan_nuts.build(Target(unbounded, stan_program=program), options)
+    broken = StanProgram("parameters { real x } model { x ~ normal(0, 1); }", {})
+    with pytest.raises(ModelError, match="can't be compiled: Syntax error"):
+        stan_nuts.build(Target(unbounded, stan_program=broken), options)
 
 
 def test_pathfinders_density_counts() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from gradbench.reference import Reference
+    from gradbench.stan import StanProgram
 
 _CHECKOUT = Path(__file__).parents[3] / "models"
 if _CHECKOUT.is_dir() and (_CHECKOUT.parent / "cli").is_dir():
@@ -100,8 +101,10 @@ def fingerprint(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference | None"]:
-    """Run the model file and return its model and, where it has one, its reference.
+def load(
+    path: Path, params: Mapping[str, Any]
+) -> tuple["pm.Model", "Reference | None", "StanProgram | None"]:
+    """Run the model file and return its model and, where it has them, reference and Stan program.
 
     Raises:
         ModelError: the file raises, lacks ``model``, or returns something else.
@@ -109,6 +112,7 @@ def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference 
     import pymc as pm
 
     from gradbench.reference import Reference
+    from gradbench.stan import StanProgram
 
     spec = importlib.util.spec_from_file_location(f"gradbench.models._loaded_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -119,6 +123,7 @@ def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference 
         spec.loader.exec_module(module)
         model = module.model(**params)
         reference = module.reference(**params) if hasattr(module, "reference") else None
+        program = module.stan(**params) if hasattr(module, "stan") else None
     except Exception as error:
         where = _line_in(path, error)
         raise ModelError(f"{where}: {type(error).__name__}: {error}") from error
@@ -129,7 +134,11 @@ def load(path: Path, params: Mapping[str, Any]) -> tuple["pm.Model", "Reference 
             f"{path}: reference() returned {_kind(reference)};"
             " it must return a gradbench.reference.Reference"
         )
-    return model, reference
+    if not isinstance(program, StanProgram | None):
+        raise ModelError(
+            f"{path}: stan() returned {_kind(program)}; it must return a gradbench.stan.StanProgram"
+        )
+    return model, reference, program
 
 
 def _parsed(path: Path) -> tuple[ast.Module, ast.arguments]:

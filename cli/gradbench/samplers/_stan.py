@@ -1,0 +1,100 @@
+"""What Stan's samplers share: a model's Stan program, held against the target."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradbench import stan
+from gradbench.draws import Evaluations, FloatArray
+from gradbench.errors import ModelError
+from gradbench.target import Target
+
+SAME = 1e-8  # relative: two unconstrained scales that agree to this are one
+
+
+def unsuited(target: Target, options: Any) -> str | None:  # noqa: ARG001 - the protocol
+    """Return why not: the model has no Stan program."""
+    if target.stan_program is None:
+        return (
+            "the model has no Stan program; give its file a function stan(...) that returns a"
+            " gradbench.stan.StanProgram"
+        )
+    return None
+
+
+def evaluations(runs: Sequence[Mapping[str, Any]], *, has_warmup: bool) -> Evaluations:
+    """Return the counts of several runs of the bridge, added up."""
+    whole = {kind: sum(run[f"n_{kind}"] for run in runs) for kind in ("logp", "grad")}
+    warmup = {
+        kind: sum(run[f"n_{kind}_warmup"] for run in runs) if has_warmup else 0 for kind in whole
+    }
+    return Evaluations(
+        n_logp_warmup=warmup["logp"],
+        n_logp_sampling=whole["logp"] - warmup["logp"],
+        n_grad_warmup=warmup["grad"],
+        n_grad_sampling=whole["grad"] - warmup["grad"],
+    )
+
+
+class Posterior:
+    """A Stan program whose unconstrained vector is the target's, perhaps in another order.
+
+    Raises:
+        ModelError: its parameters are not the model's, or are transformed in another way.
+    """
+
+    def __init__(self, target: Target) -> None:
+        assert target.stan_program is not None
+        self.target = target
+        self.program = stan.load(target.stan_program)
+        names = [rv.name for rv in target.model.free_RVs]
+        if sorted(self.program.names) != sorted(names):
+            raise ModelError(
+                f"the Stan program's parameters are {', '.join(self.program.names)};"
+                f" the model's are {', '.join(names)}"
+            )
+        (x,) = target.initial(np.random.default_rng(0), 1)
+        try:
+            theirs = np.array(self.program.unconstrain(self.init(x)))
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"a point of the model's is none of the Stan program's: {error}"
+            ) from error
+        self._order = np.array([np.argmin(np.abs(x - y)) for y in theirs])
+        is_same = np.allclose(x[self._order], theirs, rtol=SAME, atol=SAME)
+        if len(set(self._order)) < target.ndim or not is_same:
+            raise ModelError(
+                "the Stan program's unconstrained parameters are not the model's: a constraint"
+                " differs, or is transformed in another way"
+            )
+        self._back = np.argsort(self._order)
+
+    def init(self, x: FloatArray) -> str:
+        """Return a point, shape (ndim,), as Stan reads it."""
+        named = self.target.named(x)
+        return stan.to_json({name: named[name] for name in self.program.names})
+
+    def unconstrained(self, columns: Mapping[str, FloatArray]) -> FloatArray:
+        """Return points (n, ndim) from Stan's constrained columns (``x.1.2``), shape (n,) each."""
+        named = {}
+        for name, shape in zip(self.program.names, self.program.dims, strict=True):
+            scalars = [
+                columns[".".join([name, *(str(i + 1) for i in index)])]
+                for index in np.ndindex(*shape)
+            ]
+            named[name] = np.stack(scalars, axis=-1).reshape((-1, *shape))
+        return self.target.unconstrain(named)
+
+    def ours(self, theirs: FloatArray) -> FloatArray:
+        """Return Stan's unconstrained vectors (..., ndim) in the target's order."""
+        return np.asarray(theirs[..., self._back])
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return the program's own log-density at points (n, ndim)."""
+        return np.array([self.program.logdensity(x) for x in points[:, self._order]])
+
+    def gradient(self, points: FloatArray) -> FloatArray:
+        """Return its gradients there, same shape."""
+        gradients = [self.program.gradient(x)[1] for x in points[:, self._order]]
+        return self.ours(np.array(gradients))

@@ -1,0 +1,86 @@
+"""Stan's ADVI (Kucukelbir et al. 2015), mean-field or full-rank, on the model's Stan program."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from gradbench.draws import Draws, FloatArray
+from gradbench.samplers import _stan, base
+from gradbench.target import Target
+from gradbench.timing import Stopwatch
+
+SUMMARY = "Stan: ADVI, a fitted normal, mean-field or full-rank (an approximation)"
+USES_GRADIENT = True
+LIBRARIES = ("httpstan",)
+EXTRA = "stan"
+DETUNED = {"tol_rel_obj": 0.5}
+
+
+class Options(base.Options):
+    """Stan's ``variational`` options with its defaults; ``tune`` is its ``iter``."""
+
+    tune: int = Field(10_000, ge=1, description="steps of the optimizer at most")
+    draws: int = Field(1000, ge=4, description="draws from the fitted normal")
+    family: Literal["mean_field", "full_rank"] = Field(
+        "mean_field", description="independent coordinates, or a whole covariance"
+    )
+    grad_samples: int = Field(1, ge=1, description="draws for each gradient")
+    elbo_samples: int = Field(100, ge=1, description="draws for each look at the objective")
+    tol_rel_obj: float = Field(
+        0.01, gt=0, allow_inf_nan=False, description="relative change at which it stops"
+    )
+
+    @property
+    def n_starts(self) -> int:
+        """One starting point: the first mean."""
+        return 1
+
+
+unsuited = _stan.unsuited
+
+
+def build(target: Target, options: Options) -> "Fit":
+    """Compile the program, if its text is new."""
+    return Fit(target, options)
+
+
+class Fit(_stan.Posterior):
+    """ADVI on one program, ready to run."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        super().__init__(target)
+        self._options = options
+
+    def sample(
+        self,
+        start: FloatArray,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Fit from start (1, ndim), then draw."""
+        length, ours = options or self._options, self._options
+        init = self.init(start[0])
+        stopwatch.start("warmup")
+        ran = self.program.advi(
+            init,
+            seed,
+            length.tune,
+            length.draws,
+            ours.family == "full_rank",
+            ours.grad_samples,
+            ours.elbo_samples,
+            ours.tol_rel_obj,
+            lambda: stopwatch.start("sampling"),
+        )
+        stopwatch.stop()
+        # The first row is the fitted mean.
+        constrained = dict(zip(ran["columns"], ran["values"][1:].T, strict=True))
+        return Draws(
+            values=self.unconstrained(constrained)[None],
+            groups=np.zeros(1, dtype=np.int64),
+            evaluations=_stan.evaluations([ran], has_warmup=True),
+            is_approximate=True,
+        )

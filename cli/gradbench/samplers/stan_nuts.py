@@ -1,0 +1,91 @@
+"""Stan's own NUTS (Hoffman & Gelman 2014; Betancourt 2017), on the model's Stan program."""
+
+import numpy as np
+from pydantic import Field
+
+from gradbench.draws import Draws, FloatArray
+from gradbench.samplers import _stan, base
+from gradbench.target import Target
+from gradbench.timing import Stopwatch
+
+SUMMARY = "Stan: NUTS, diagonal mass matrix, on the model's Stan program"
+USES_GRADIENT = True
+LIBRARIES = ("httpstan",)
+EXTRA = "stan"
+DETUNED = {"delta": 0.99}
+
+STATS = {
+    "diverging": "divergent__",
+    "acceptance_rate": "accept_stat__",
+    "tree_depth": "treedepth__",
+    "n_steps": "n_leapfrog__",
+    "energy": "energy__",
+}  # ArviZ's names, and Stan's
+
+
+class Options(base.Options):
+    """``hmc_nuts_diag_e_adapt``'s options with its defaults, but for ``chains``."""
+
+    chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
+    delta: float = Field(0.8, gt=0, lt=1, description="aimed acceptance rate in tuning")
+    max_depth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
+
+    @property
+    def n_starts(self) -> int:
+        """One starting point for each chain."""
+        return self.chains
+
+
+unsuited = _stan.unsuited
+
+
+def build(target: Target, options: Options) -> "Nuts":
+    """Compile the program, if its text is new."""
+    return Nuts(target, options)
+
+
+class Nuts(_stan.Posterior):
+    """NUTS on one program, ready to run."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        super().__init__(target)
+        self._options = options
+
+    def sample(
+        self,
+        start: FloatArray,
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Run the chains one after another from start (chains, ndim)."""
+        length = options or self._options
+        inits = [self.init(x) for x in start]
+        ran = []
+        for chain, init in enumerate(inits, start=1):
+            stopwatch.start("warmup" if length.tune else "sampling")
+            ran.append(
+                self.program.nuts(
+                    init,
+                    seed,
+                    chain,
+                    length.tune,
+                    length.draws,
+                    self._options.max_depth,
+                    self._options.delta,
+                    lambda: stopwatch.start("sampling") if length.tune else None,
+                )
+            )
+            stopwatch.stop()
+        rows = np.array([one["values"] for one in ran])[:, length.tune :]
+        columns = ran[0]["columns"]
+        stats = {ours: rows[:, :, columns.index(theirs)] for ours, theirs in STATS.items()}
+        first = 1 + columns.index("energy__")
+        return Draws(
+            values=self.ours(rows[:, :, first : first + self.target.ndim]),
+            groups=np.arange(len(start)),
+            evaluations=_stan.evaluations(ran, has_warmup=length.tune > 0),
+            stats=stats,
+            acceptance_rate=float(stats["acceptance_rate"].mean()),
+        )
