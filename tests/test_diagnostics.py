@@ -280,3 +280,53 @@ def test_intervals_of_costs() -> None:
     ratio, low, high = diagnostics.ratio_interval(np.array([2.0, 2.2, 1.8]), np.array([1.0, 1.1]))
     assert low < 1.9 < high
     assert ratio == pytest.approx(1.9, rel=0.02)
+
+
+def weighted(n: int, seed: int) -> tuple[Array, Array]:
+    """Return draws of N(0, 1.5²), shape (n, 1), and the weights that make them N(0, 1)."""
+    x = 1.5 * RNG(seed).standard_normal((n, 1))
+    log_weights = -0.5 * x[:, 0] ** 2 + 0.5 * (x[:, 0] / 1.5) ** 2
+    weights = np.exp(log_weights)
+    return x, weights / weights.sum()
+
+
+def test_equal_weights_are_independent_draws() -> None:
+    """With equal weights and no families every effective sample size is the number of draws."""
+    x = RNG(0).standard_normal((500, 3))
+    found = diagnostics.compute_weighted(x, np.full(500, 1 / 500))
+    for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
+        assert getattr(found, name) == pytest.approx(500)
+    assert found.mean == pytest.approx(x.mean(axis=0))
+    assert found.sd == pytest.approx(x.std(axis=0))
+
+
+def test_weighted_moments_and_kish() -> None:
+    """Weighted means are right within their error, and the ESS is Kish's."""
+    errors = []
+    for seed in range(300):
+        x, weights = weighted(400, seed)
+        found = diagnostics.compute_weighted(x, weights, reference_mean=np.zeros(1))
+        assert found.ess_mean[0] == pytest.approx(1 / np.sum(weights**2))
+        assert found.second_moment[0] == pytest.approx(found.sd[0] ** 2 + found.mean[0] ** 2)
+        errors.append(found.mean[0])
+    assert np.mean(errors) == pytest.approx(0, abs=4 * np.std(errors) / np.sqrt(300))
+
+
+def test_families_are_one_draw_each() -> None:
+    """Copies of an ancestor count once: ten copies of each of 100 draws are about 100."""
+    x = np.repeat(RNG(1).standard_normal((100, 2)), 10, axis=0)
+    families = np.repeat(np.arange(100), 10)
+    found = diagnostics.compute_weighted(x, np.full(1000, 1e-3), families)
+    assert found.ess_mean == pytest.approx(100)
+    alone = diagnostics.compute_weighted(x, np.full(1000, 1e-3), np.arange(1000))
+    assert alone.ess_mean == pytest.approx(1000)
+
+
+def test_a_weighted_sample_can_be_frozen_or_broken() -> None:
+    """One value throughout is frozen; a draw that is not finite makes its parameter NaN."""
+    x = RNG(2).standard_normal((50, 3))
+    x[:, 1], x[7, 2] = 3.0, np.nan
+    found = diagnostics.compute_weighted(x, np.full(50, 0.02))
+    assert found.is_frozen.tolist() == [False, True, False]
+    assert found.is_finite.tolist() == [True, True, False]
+    assert np.isnan(found.ess_mean[2])

@@ -221,3 +221,43 @@ def test_ensembles_shorter_than_ten_times_are_marked_and_costed() -> None:
     status, reason = trust.judge(found, GATES)
     assert status == "unreliable"
     assert reason == "1000 steps are 2.5 autocorrelation times of x[1]; 10 are needed"
+
+
+def approximation(replicate: int = 0, **given: Any) -> CellResult:
+    bare = result("advi", replicate, **given)
+    assert bare.measured is not None
+    found = replace(bare.measured, is_approximate=True)
+    return CellResult(bare.cell, *trust.judge(found, GATES), measured=found)
+
+
+def test_an_approximation_is_never_costed() -> None:
+    """It has a time and an error, no effective sample size, and is no failure; its row is last."""
+    off = approximation(mean=np.array([0.3, 0.4]), rhat=np.array([1.0, 1.5]))
+    (summary,) = report.summaries([off])
+    assert summary.status == "approximate"
+    assert summary.ess is summary.ess_bulk_min is summary.rhat_max is summary.ms_per_ess is None
+    assert summary.error_rms_sd == pytest.approx(np.sqrt((0.3**2 + 0.4**2) / 2))
+    assert not report.is_failure([summary])
+    stuck = result("stuck", rhat=np.array([1.0, 1.5]))
+    found = report.summaries([off, stuck, result()])
+    assert [row.sampler for row in report.rows(found)] == ["nuts", "stuck", "advi"]
+    shown = io.StringIO()
+    results(found, to=Console(file=shown, width=120))
+    line = next(text for text in shown.getvalue().splitlines() if text.startswith("advi"))
+    assert "4.00 s to 0.354 sd" in line
+    assert shown.getvalue().count("────") > 1, "a rule above the approximations"
+
+
+def test_evidence_has_its_error() -> None:
+    """One replicate gives the sampler's own error, several their spread."""
+
+    def nested(replicate: int, log_evidence: float) -> CellResult:
+        bare = result("nested", replicate)
+        assert bare.measured is not None
+        found = replace(bare.measured, log_evidence=log_evidence, log_evidence_se=0.2)
+        return replace(bare, measured=found)
+
+    (alone,) = report.rows(report.summaries([nested(0, -31.0)]))
+    assert alone.log_evidence == (-31.0, 0.2)
+    (both,) = report.rows(report.summaries([nested(0, -31.0), nested(1, -32.0)]))
+    assert both.log_evidence == pytest.approx((-31.5, 0.5))

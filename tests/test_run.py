@@ -162,6 +162,21 @@ def test_refuses_too_few_walkers(config: Write, gradbench: Run, tmp_path: Path) 
     assert "samplers.emcee: on model normal: walkers: 3 is too few for 2 dimensions" in done.stderr
 
 
+def test_a_sampler_that_suits_one_model_only_runs_there(
+    config: Write, gradbench: Run, tmp_path: Path
+) -> None:
+    """Where others run, a sampler that can't is a row that says why, and no failure."""
+    two = {name: {"use": "gaussian", "params": {"dim": dim}} for name, dim in (("a", 2), ("b", 9))}
+    emcee = {"use": "emcee", "walkers": 8, "tune": 100, "draws": 300}
+    done = gradbench("run", config(models=two, samplers={"emcee": emcee}), "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "emcee: unsuited: walkers: 8 is too few for 9 dimensions" in done.stdout
+    (folder,) = (tmp_path / "results" / "small").iterdir()
+    found = {result.cell.model: result for result in store.read(folder).results}
+    assert found["b"].status == "unsuited"
+    assert found["a"].measured is not None
+
+
 def trouble(model_file: Write, what: str) -> dict[str, Any]:
     """Write a model that gets into trouble while it is sampled, not while it is checked."""
     model_file(f"""

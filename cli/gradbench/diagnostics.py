@@ -172,7 +172,7 @@ def compute_weighted(
     return Diagnostics(
         **{name: np.where(finite, array, np.nan) for name, array in found.items()},
         **absent,
-        is_frozen=finite & (variance == 0),
+        is_frozen=finite & (np.ptp(x, axis=0) == 0),
         is_finite=finite,
         n_independent=n_independent(x[None, np.minimum(picked, len(x) - 1)]),
     )

@@ -27,6 +27,7 @@ Status = Literal[
     "crashed",  # the worker died
     "failed",  # the library raised
     "refused",  # the density check failed
+    "unsuited",  # this sampler can't run on this model, as others of the run can
 ]
 
 COSTED: frozenset[Status] = frozenset({"ok", "unreliable"})

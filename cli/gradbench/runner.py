@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from itertools import groupby
 from multiprocessing.connection import Connection
@@ -160,6 +160,7 @@ class Runner:
         self._workers: dict[str, Worker] = {}
         self._spares: list[Worker] = []
         self._checked: dict[Key, Stopped | None] = {}
+        self._unsuited: dict[Key, Stopped] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -175,12 +176,13 @@ class Runner:
     def preflight(self, cells: Sequence[Cell]) -> None:
         """Build every model once and ask every sampler whether it can run on it.
 
+        A sampler that suits some of the models has the status ``unsuited`` on the others.
         A worker that dies or passes a limit here is no mistake of the user's: it becomes the
         status of its cells later on.
 
         Raises:
             ModelError: a model file raises, or returns something that can't be sampled.
-            SamplerError: a sampler isn't installed, or can't run with its options on a model.
+            SamplerError: a sampler isn't installed, or can't run on any of the models.
         """
         if not cells:
             return
@@ -209,9 +211,21 @@ class Runner:
                 worker.close()
                 self._start_spares(1)
                 continue
-            for sampler, complaint in zip(one_of_each, answer["complaints"], strict=True):
+            for cell, complaint in zip(one_of_each.values(), answer["complaints"], strict=True):
                 if complaint is not None:
-                    raise SamplerError(f"samplers.{sampler}: on model {label}: {complaint}")
+                    self._unsuited[cell.key] = Stopped("unsuited", complaint)
+        self._refuse_useless({cell.key for cell in cells})
+
+    def _refuse_useless(self, keys: Set[Key]) -> None:
+        """Raise a line for each model of a sampler that suits none."""
+        useful = {sampler for model, sampler in keys if (model, sampler) not in self._unsuited}
+        lines = [
+            f"samplers.{sampler}: on model {model}: {stopped.reason}"
+            for (model, sampler), stopped in self._unsuited.items()
+            if sampler not in useful
+        ]
+        if lines:
+            raise SamplerError("\n".join(lines))
 
     def _require(self, uses: Mapping[str, str]) -> None:
         """Raise a line for each sampler, by label, whose library the workers lack."""
@@ -267,8 +281,12 @@ class Runner:
     def _run_model(
         self, label: str, cells: list[Cell], save_to: Path | None
     ) -> Iterator[DensityCheck | CellResult]:
-        self._start_spares(len(_first_of_each(cells)))
-        given_up = self._build_all(cells)
+        suited = [cell for cell in cells if cell.key not in self._unsuited]
+        self._start_spares(len(_first_of_each(suited)))
+        given_up = self._build_all(suited)
+        given_up |= {
+            cell.sampler: self._unsuited[cell.key] for cell in cells if cell.key in self._unsuited
+        }
         built = [cell for cell in cells if cell.sampler not in given_up]
         if any(cell.key not in self._checked for cell in built):
             check, refusals = self._check_density(label, built)

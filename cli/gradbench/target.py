@@ -100,18 +100,18 @@ class Target:
 
     @cached_property
     def _logdensity(self) -> Callable[[FloatArray], Any]:
-        return self._compile(*self._joined([self.model.logp()]))
+        return self._compile(*self.joined([self.model.logp()]))
 
     @cached_property
     def _logdensity_and_gradient(self) -> Callable[[FloatArray], Any]:
         import pytensor
 
-        flat, [logp] = self._joined([self.model.logp()])
+        flat, [logp] = self.joined([self.model.logp()])
         return self._compile(flat, [logp, pytensor.grad(logp, flat)])
 
     @cached_property
     def _logdensity_batch(self) -> Callable[[FloatArray], Any]:
-        return self._compile(*_batched(*self._joined([self.model.logp()])))
+        return self._compile(*_batched(*self.joined([self.model.logp()])))
 
     @cached_property
     def jax_logdensity(self) -> Callable[[Any], Any]:
@@ -128,7 +128,7 @@ class Target:
         from pytensor.graph.traversal import graph_inputs
         from pytensor.link.jax.dispatch import jax_funcify
 
-        flat, outputs = self._joined([self.model.logp()])
+        flat, outputs = self.joined([self.model.logp()])
         shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
         plain = [variable.type() for variable in shared]
         outputs = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
@@ -333,7 +333,7 @@ class Target:
     @cached_property
     def _constrain(self) -> Callable[[FloatArray], Any]:
         values = self.model.replace_rvs_by_values(self.model.unobserved_RVs)
-        return self._compile(*_batched(*self._joined(values)))
+        return self._compile(*_batched(*self.joined(values)))
 
     @cached_property
     def _unconstrain(self) -> Callable[..., Any]:
@@ -353,7 +353,8 @@ class Target:
             ),
         )
 
-    def _joined(self, outputs: list[Any]) -> tuple[Any, list[Any]]:
+    def joined(self, outputs: list[Any]) -> tuple[Any, list[Any]]:
+        """Return a flat vector's symbol, and graphs of value variables as functions of it."""
         from pymc.pytensorf import join_nonshared_inputs
 
         variables = list(self.model.continuous_value_vars)

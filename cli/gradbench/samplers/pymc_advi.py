@@ -62,7 +62,7 @@ class Fit:
             obj_optimizer=pm.adagrad_window(learning_rate=options.learning_rate),
             compile_kwargs=mode,
         )
-        self._state = {v: v.get_value() for v in {*self._step.get_shared(), *approx.params}}
+        self._state = {v: v.get_value() for v in (*self._step.get_shared(), *approx.params)}
         parameters = approx.groups[0].shared_params
         self._mean = parameters["mu"]
         self._scale = parameters["rho" if options.family == "mean_field" else "L_tril"]

@@ -1,0 +1,107 @@
+"""A model's prior as a map of the unit cube, and its likelihood: what nested sampling takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradbench.draws import FloatArray
+from gradbench.target import Target
+
+ROUND_TRIP = 1e-6  # relative: the map and its inverse, both in floating point, agree to this
+
+
+def missing(target: Target) -> str | None:
+    """Return why a model has no such map, or None."""
+    model = target.model
+    if not model.observed_RVs and not model.potentials:
+        return "the model has no data and no potential: nested sampling needs a likelihood"
+    try:
+        _from_cube(target)
+        _to_cube(target)
+    except NotImplementedError as error:
+        return f"a prior has no inverse distribution function in PyMC ({error})"
+    return None
+
+
+class Prior:
+    """The map, its inverse and the likelihood on one target, compiled."""
+
+    def __init__(self, target: Target) -> None:
+        from pytensor.gradient import jacobian
+
+        model, mode = target.model, target.mode
+        cube, points = _from_cube(target)
+        self._transform = _compiled([cube], points, mode)
+        x, levels = _to_cube(target)
+        self._inverse = _compiled([x], [levels, jacobian(levels, x)], mode)
+        data = [*model.observed_RVs, *model.potentials]
+        likelihood = model.logp(vars=data, jacobian=False)
+        x, [value] = target.joined([likelihood])
+        self._likelihood = _compiled([x], value, mode)
+
+    def transform(self, cube: FloatArray) -> FloatArray:
+        """Return the point, shape (ndim,), that a point of the unit cube stands for."""
+        return np.asarray(self._transform(np.asarray(cube, dtype=np.float64)))
+
+    def loglikelihood(self, x: FloatArray) -> float:
+        """Return the log-likelihood at a point, -inf where it is NaN."""
+        value = float(self._likelihood(np.asarray(x, dtype=np.float64)))
+        return -np.inf if np.isnan(value) else value
+
+    def logdensity(self, x: FloatArray) -> float:
+        """Return the density that map and likelihood imply at a point; NaN if they don't agree.
+
+        A volume of the prior is a volume of the cube: its log-density is that of the inverse's
+        Jacobian determinant.
+        """
+        cube, derivative = self._inverse(x)
+        if not np.allclose(self.transform(cube), x, rtol=ROUND_TRIP, atol=ROUND_TRIP):
+            return np.nan
+        return self.loglikelihood(x) + float(np.linalg.slogdet(derivative)[1])
+
+
+def _from_cube(target: Target) -> tuple[Any, Any]:
+    """Return the cube's point and the target's, each variable through its inverse distribution."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace
+
+    model, points = target.model, {}
+    cube = pt.dvector("cube")
+    known: dict[Any, Any] = {}
+    first = 0
+    for rv in model.free_RVs:
+        name = model.rvs_to_values[rv].name
+        shape = model.initial_point()[name].shape
+        level = cube[first : first + int(np.prod(shape))].reshape(shape)
+        first += int(np.prod(shape))
+        value, transform = pm.icdf(rv, level), model.rvs_to_transforms[rv]
+        x = value if transform is None else transform.forward(value, *rv.owner.inputs)
+        known[rv], points[name] = clone_replace([value, x], known)
+    return cube, pt.concatenate([points[name].ravel() for name in target.variables])
+
+
+def _to_cube(target: Target) -> tuple[Any, Any]:
+    """Return the target's point and the cube's, each variable through its distribution function."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    model, levels = target.model, []
+    for rv in model.free_RVs:
+        value, transform = model.rvs_to_values[rv], model.rvs_to_transforms[rv]
+        if transform is not None:
+            value = transform.backward(value, *rv.owner.inputs)
+        levels.append(pt.exp(pm.logcdf(rv, value)).ravel())
+    replaced = model.replace_rvs_by_values(levels)
+    x, joined = target.joined([pt.concatenate(replaced)])
+    return x, joined[0]
+
+
+def _compiled(inputs: list[Any], outputs: Any, mode: Any) -> Callable[..., Any]:
+    import pytensor
+
+    function: Callable[..., Any] = pytensor.function(
+        inputs, outputs, mode=mode, on_unused_input="ignore"
+    )
+    return function

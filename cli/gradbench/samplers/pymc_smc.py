@@ -1,0 +1,140 @@
+"""PyMC's sequential Monte Carlo (Ching & Chen 2007; Minson et al. 2013), prior to posterior."""
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from gradbench.draws import Draws, Evaluations, FloatArray
+from gradbench.samplers import _pymc, base
+from gradbench.target import Target
+from gradbench.timing import Stopwatch
+
+SUMMARY = "PyMC: sequential Monte Carlo, a population led from prior to posterior; evidence"
+USES_GRADIENT = False
+LIBRARIES = ("pymc",)
+EXTRA = ""
+DETUNED = {"correlation_threshold": 0.3}
+
+
+class Options(base.Options):
+    """``pm.sample_smc``'s options with its defaults; a chain is a population."""
+
+    tune: Literal[0] = Field(0, description="it has no warm-up: all its stages are one run")
+    draws: int = Field(2000, ge=4, description="particles of each population")
+    chains: int = Field(2, ge=1, le=1000, description="independent populations, one after another")
+    kernel: Literal["IMH", "MH"] = Field(
+        "IMH", description="proposals from a fitted normal, or a random walk"
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="share of effective particles of a stage")
+    correlation_threshold: float = Field(
+        0.01, gt=0, lt=1, description="a stage moves until correlations fall by less than this"
+    )
+
+    @property
+    def n_starts(self) -> int:
+        """One, unused: populations start from the prior."""
+        return 1
+
+
+def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
+    """Return why not: a prior that can't be drawn from, or nothing that leads away from it."""
+    if not target.model.observed_RVs and not target.model.potentials:
+        return "the model has no data and no potential: it would only draw from the prior"
+    improper = [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
+    if improper:
+        return f"the priors of {', '.join(improper)} are improper, and it starts from the prior"
+    return None
+
+
+def build(target: Target, options: Options) -> "Populations":
+    """Compile prior, likelihood and draws from the prior."""
+    return Populations(target, options)
+
+
+class Populations:
+    """Populations on one target, ready to run."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        import pymc as pm
+        from pymc.pytensorf import compile as pymc_compile
+
+        self._options = options
+        mode = {} if target.mode is None else {"mode": target.mode}
+        self._kernel = getattr(pm.smc, options.kernel)(
+            draws=options.draws,
+            model=target.model,
+            threshold=options.threshold,
+            correlation_threshold=options.correlation_threshold,
+            compile_kwargs=dict(mode),
+        )
+        self._prior_logp = self._kernel.prior_logp_func
+        self._likelihood_logp = self._kernel.likelihood_logp_func
+        self._from_prior = pymc_compile([], self._kernel._prior_expression, **mode)
+        self._order = target.positions(v.name for v in self._kernel.variables)
+        self.logdensity(np.zeros((1, target.ndim)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return prior and likelihood as the kernel evaluates them, at points (n, ndim)."""
+        return np.array(
+            [
+                float(np.squeeze(self._prior_logp(x) + self._likelihood_logp(x)))
+                for x in points[:, self._order]
+            ]
+        )
+
+    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
+        """Return None: it uses no gradient."""
+        return
+
+    def sample(
+        self,
+        start: FloatArray,  # noqa: ARG002 - populations start from the prior
+        *,
+        seed: int,
+        stopwatch: Stopwatch,
+        options: base.Options | None = None,
+    ) -> Draws:
+        """Run the populations one after another, each from the prior to the posterior."""
+        n = (options or self._options).draws
+        counter = _pymc.Counter()
+        values, families, evidence = [], [], []
+        for chain, rng in enumerate(np.random.default_rng(seed).spawn(self._options.chains)):
+            stopwatch.start("sampling")
+            particles, ancestors = self._run(rng, n, counter)
+            stopwatch.stop()
+            values.append(particles)
+            families.append(ancestors + chain * n)
+            evidence.append(float(np.squeeze(self._kernel.log_marginal_likelihood)))
+        size = len(values) * n
+        error = np.std(evidence, ddof=1) / np.sqrt(len(evidence)) if len(evidence) > 1 else np.nan
+        back = np.argsort(self._order)
+        return Draws(
+            values=np.concatenate(values)[None][..., back],
+            groups=np.zeros(1, dtype=np.int64),
+            evaluations=Evaluations(n_logp_sampling=counter.n),
+            weights=np.full(size, 1 / size),
+            families=np.concatenate(families),
+            log_evidence=(float(np.mean(evidence)), float(error)),
+        )
+
+    def _run(self, rng: np.random.Generator, n: int, counter: _pymc.Counter) -> Any:
+        """Return the last particles (n, ndim), and which of the first each descends from."""
+        kernel = self._kernel
+        for variable in self._from_prior.get_shared():
+            if isinstance(variable.get_value(borrow=True), np.random.Generator):
+                variable.set_value(rng.spawn(1)[0])
+        drawn = zip(*(self._from_prior() for _ in range(n)), strict=True)
+        begun = {name: np.array(v) for name, v in zip(kernel._prior_var_names, drawn, strict=True)}
+        kernel.draws = n
+        kernel.prior_logp_func = self._prior_logp
+        kernel.likelihood_logp_func = self._likelihood_logp
+        kernel.initialize(begun, rng)
+        counter.n += n
+        kernel.likelihood_logp_func = counter.counting(kernel.likelihood_logp_func, 1)
+        ancestors = np.arange(n)
+        while kernel.beta < 1:
+            kernel.update_beta_and_weights()
+            kernel.step()
+            ancestors = ancestors[kernel.resampling_indexes]
+        return kernel.tempered_posterior, ancestors
