@@ -27,11 +27,12 @@ format: $(READY)
 benchmarks: $(READY)  ## what gradbench itself costs, as ratios
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/samplers.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group test --group check
 	touch $@
 
 clean:

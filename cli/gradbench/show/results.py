@@ -16,6 +16,8 @@ from gradbench.execute import Outcome
 from gradbench.report import Contest, Interval, Row, Summary, contests, rows
 from gradbench.show.console import bare_table, console, item, significant
 
+MAX_CONTESTS = 4  # sentences about who is cheaper than whom
+
 
 @dataclass(frozen=True, slots=True)
 class _Column:
@@ -114,7 +116,9 @@ def _circumstances(found: Sequence[Row]) -> str:
 
 
 def _lines(found: Sequence[Row], against: Sequence[Contest], first: Summary) -> list[str]:
-    lines = [_sentence(contest) for contest in against]
+    # Of many only the next two and the dearest: the table has them all.
+    told = against if len(against) <= MAX_CONTESTS else [*against[:2], against[-1]]
+    lines = [_sentence(contest) for contest in told]
     judged = [
         f"{row.sampler} {_with_interval(row.calibration)}" for row in found if row.calibration
     ]
