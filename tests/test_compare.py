@@ -279,6 +279,17 @@ def test_advisory_cells_never_fail(make: Callable[..., Side]) -> None:
     assert Policy(strict=True).exit_code([found]) == 0
 
 
+@pytest.mark.parametrize("status", ["approximate", "unsuited"])
+def test_what_never_has_a_cost_fails_nothing(status: str, make: Callable[..., Side]) -> None:
+    """On both sides it is shown; where one side had a cost, the other has failed."""
+    without = make(status=(status,) * 64)
+    found = gate.compare(without, without)
+    assert only(found).verdict == "advisory"
+    assert status in only(found).reason
+    assert Policy(strict=True).exit_code([found]) == 0
+    assert only(gate.compare(make(), without)).verdict == "failed"
+
+
 def test_stuck_replicates_do_not_hide_a_regression(make: Callable[..., Side]) -> None:
     """Two seeds a hundred times as dear on both sides: the other sixty still prove 15 %."""
     base, head = make(), make(32, cost=1.15)

@@ -31,6 +31,7 @@ Status = Literal[
 ]
 
 COSTED: frozenset[Status] = frozenset({"ok", "unreliable"})
+NEVER_COSTED: frozenset[Status] = frozenset({"approximate", "unsuited"})
 UNFINISHED: frozenset[Status] = frozenset(
     {"timeout", "out_of_memory", "crashed", "failed", "refused"}
 )

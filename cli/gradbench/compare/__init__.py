@@ -20,6 +20,7 @@ from gradbench.compare.verdict import Comparison, Pooled, Row, Verdict, ordered
 from gradbench.draws import FloatArray
 from gradbench.grid import Key
 from gradbench.report import Interval
+from gradbench.result import NEVER_COSTED
 from gradbench.sides import Series, Side
 
 
@@ -76,7 +77,8 @@ def _blocked(key: Key, base: Side, head: Side) -> Row | None:
     if different := list(differences(before, after)):
         return row("not comparable", "; ".join(different))
     if wrong := trouble(before):
-        return row("advisory" if key in base.advisory else "not comparable", f"the base is {wrong}")
+        is_expected = key in base.advisory or {*before.status, *after.status} <= NEVER_COSTED
+        return row("advisory" if is_expected else "not comparable", f"the base is {wrong}")
     if wrong := _failure(before, after):
         return row("failed", wrong)
     return None
