@@ -214,7 +214,7 @@ class Counter:
         return counted
 
 
-class GradientFree:
+class GradientFree(base.GradientFree):
     """A step method of PyMC that uses no gradient, on one target, ready to run.
 
     PyMC gives each variable a step method of its own, unless they are sampled as one block.
@@ -256,10 +256,6 @@ class GradientFree:
         Differences are added up from one point that is the same for all, variable by variable.
         """
         return np.array([self._logdensity(x) for x in points])
-
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: it uses no gradient."""
-        return
 
     def sample(
         self,

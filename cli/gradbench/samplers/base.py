@@ -43,6 +43,14 @@ class Options(BaseModel):
         return self.model_copy(update={"tune": min(self.tune, n), "draws": min(self.draws, n)})
 
 
+class GradientFree:
+    """What is built of a sampler that uses no gradient."""
+
+    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
+        """Return None: it uses no gradient."""
+        return
+
+
 class Built(Protocol):
     """A sampler compiled for one target and one set of options, ready to run many times."""
 

@@ -56,7 +56,7 @@ def build(target: Target, options: Options) -> "Nested":
     return Nested(target, options)
 
 
-class Nested:
+class Nested(base.GradientFree):
     """Nested sampling on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -68,10 +68,6 @@ class Nested:
     def logdensity(self, points: FloatArray) -> FloatArray:
         """Return what the prior's map and the likelihood imply at points (n, ndim)."""
         return np.array([self._prior.logdensity(x) for x in points])
-
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: it uses no gradient."""
-        return
 
     def sample(
         self,

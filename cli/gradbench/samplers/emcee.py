@@ -1,13 +1,12 @@
 """emcee's ensemble sampler (Foreman-Mackey et al. 2013), with any of its ensemble moves."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
+from gradbench.samplers import _ensemble, base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
@@ -16,43 +15,28 @@ USES_GRADIENT = False
 LIBRARIES = ("emcee",)
 EXTRA = ""
 DETUNED = {"a": 1.1}
+
 Move = Literal["stretch", "walk", "de", "snooker", "kde"]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 N_SPLITS = {"snooker": 4}  # parts an ensemble is split into; two for the other moves
 
 
-class Options(base.Options):
-    """emcee has no default for ``walkers``; the moves' own scales are the library's."""
+class Options(_ensemble.Options):
+    """emcee's moves, their own scales the library's."""
 
-    walkers: int = Field(ge=2, le=100_000, description="walkers, at least twice the dimension")
-    moves: Move | dict[Move, Weight] = Field(
+    moves: Move | dict[Move, _ensemble.Weight] = Field(
         "stretch", description="a move, or a mixture of moves with their weights"
     )
     a: float = Field(2.0, gt=1, allow_inf_nan=False, description="scale of the stretch move")
 
-    @property
-    def weights(self) -> Mapping[Move, float]:
-        """The moves with their weights."""
-        return self.moves if isinstance(self.moves, dict) else {self.moves: 1.0}
-
-    @property
-    def n_starts(self) -> int:
-        """One starting point for each walker."""
-        return self.walkers
-
 
 def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: an ensemble spans its space with two walkers for each dimension."""
-    if options.walkers < 2 * target.ndim:
-        return (
-            f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
-            f" emcee needs at least {2 * target.ndim}"
-        )
-    fewest = 2 * max(N_SPLITS.get(move, 2) for move in options.weights)
-    if options.walkers < fewest:
+    """Return why not: too few walkers for the space, or for the parts a move splits them into."""
+    fewest = 2 * max(N_SPLITS.get(move, 2) for move in _ensemble.weights(options.moves))
+    complaint = _ensemble.unsuited(target, options)
+    if complaint is None and options.walkers < fewest:
         return f"walkers: {options.walkers} is too few for its moves; {fewest} are needed"
-    return None
+    return complaint
 
 
 def build(target: Target, options: Options) -> "Ensemble":
@@ -60,22 +44,12 @@ def build(target: Target, options: Options) -> "Ensemble":
     return Ensemble(target, options)
 
 
-class Ensemble:
+class Ensemble(_ensemble.Batched):
     """An ensemble on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
-        self._target = target
+        super().__init__(target)
         self._options = options
-        self.logdensity(np.zeros((2, target.ndim)))
-
-    def logdensity(self, points: FloatArray) -> FloatArray:
-        """Return the log-density at points (n, ndim), -inf where it is NaN: emcee stops at NaN."""
-        values = self._target.logdensity_batch(np.ascontiguousarray(points))
-        return np.where(np.isnan(values), -np.inf, values)
-
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: the ensemble uses no gradient."""
-        return
 
     def sample(
         self,
@@ -124,7 +98,7 @@ def _moves(options: Options) -> list[tuple[Any, float]]:
         "snooker": moves.DESnookerMove,
         "kde": moves.KDEMove,
     }
-    return [(known[name](), weight) for name, weight in options.weights.items()]
+    return [(known[name](), weight) for name, weight in _ensemble.weights(options.moves).items()]
 
 
 def _evaluations(walkers: int, tune: int, draws: int) -> Evaluations:

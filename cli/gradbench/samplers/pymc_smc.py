@@ -52,7 +52,7 @@ def build(target: Target, options: Options) -> "Populations":
     return Populations(target, options)
 
 
-class Populations:
+class Populations(base.GradientFree):
     """Populations on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -82,10 +82,6 @@ class Populations:
                 for x in points[:, self._order]
             ]
         )
-
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: it uses no gradient."""
-        return
 
     def sample(
         self,

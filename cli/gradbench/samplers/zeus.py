@@ -1,14 +1,13 @@
 """zeus' ensemble slice sampler (Karamanis & Beutler 2021), with any of its moves."""
 
 import random
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
+from gradbench.samplers import _ensemble, base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
@@ -19,38 +18,20 @@ EXTRA = "zeus"
 DETUNED = {"mu": 0.02, "is_tuned": False}
 
 Move = Literal["differential", "gaussian", "global", "kde", "random"]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Options(base.Options):
-    """zeus has no default for ``walkers``; ``is_tuned`` is its ``tune``."""
+class Options(_ensemble.Options):
+    """zeus' options with its defaults; ``is_tuned`` is its ``tune``."""
 
     walkers: int = Field(ge=2, le=100_000, multiple_of=2, description="walkers, an even number")
-    moves: Move | dict[Move, Weight] = Field(
+    moves: Move | dict[Move, _ensemble.Weight] = Field(
         "differential", description="a move, or a mixture of moves with their weights"
     )
     mu: float = Field(1.0, gt=0, allow_inf_nan=False, description="first length of a step")
     is_tuned: bool = Field(True, description="tune that length, until it stands")
 
-    @property
-    def weights(self) -> Mapping[Move, float]:
-        """The moves with their weights."""
-        return self.moves if isinstance(self.moves, dict) else {self.moves: 1.0}
 
-    @property
-    def n_starts(self) -> int:
-        """One starting point for each walker."""
-        return self.walkers
-
-
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: an ensemble spans its space with two walkers for each dimension."""
-    if options.walkers < 2 * target.ndim:
-        return (
-            f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
-            f" zeus needs at least {2 * target.ndim}"
-        )
-    return None
+unsuited = _ensemble.unsuited
 
 
 def build(target: Target, options: Options) -> "Ensemble":
@@ -58,23 +39,13 @@ def build(target: Target, options: Options) -> "Ensemble":
     return Ensemble(target, options)
 
 
-class Ensemble:
+class Ensemble(_ensemble.Batched):
     """An ensemble on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
-        self._target = target
+        super().__init__(target)
         self._options = options
         self._n_logp = 0
-        self.logdensity(np.zeros((2, target.ndim)))
-
-    def logdensity(self, points: FloatArray) -> FloatArray:
-        """Return the log-density at points (n, ndim), -inf where it is NaN: zeus stops at NaN."""
-        values = self._target.logdensity_batch(np.ascontiguousarray(points))
-        return np.where(np.isnan(values), -np.inf, values)
-
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: the ensemble uses no gradient."""
-        return
 
     def sample(
         self,
@@ -137,4 +108,4 @@ def _moves(options: Options) -> list[tuple[Any, float]]:
         "kde": moves.KDEMove,
         "random": moves.RandomMove,
     }
-    return [(known[name](), weight) for name, weight in options.weights.items()]
+    return [(known[name](), weight) for name, weight in _ensemble.weights(options.moves).items()]

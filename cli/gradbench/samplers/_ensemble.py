@@ -1,0 +1,53 @@
+"""What ensembles of walkers share: all walkers' densities in one call, moves and their mixtures."""
+
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from gradbench.draws import FloatArray
+from gradbench.samplers import base
+from gradbench.target import Target
+
+Move = TypeVar("Move", bound=str)
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Options(base.Options):
+    """No library has a default for ``walkers``; every run names its own."""
+
+    walkers: int = Field(ge=2, le=100_000, description="walkers, at least twice the dimension")
+
+    @property
+    def n_starts(self) -> int:
+        """One starting point for each walker."""
+        return self.walkers
+
+
+def weights(moves: Move | Mapping[Move, float]) -> Mapping[Move, float]:
+    """Return moves with their weights: one alone has them all."""
+    return moves if isinstance(moves, Mapping) else {moves: 1.0}
+
+
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: an ensemble spans its space with two walkers for each dimension."""
+    if options.walkers < 2 * target.ndim:
+        return (
+            f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
+            f" at least {2 * target.ndim} are needed"
+        )
+    return None
+
+
+class Batched(base.GradientFree):
+    """A target's log-density for all walkers at once."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.logdensity(np.zeros((2, target.ndim)))
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return it at points (n, ndim), -inf where it is NaN: these libraries stop at NaN."""
+        values = self._target.logdensity_batch(np.ascontiguousarray(points))
+        return np.where(np.isnan(values), -np.inf, values)
