@@ -84,7 +84,7 @@ class Chains(Checked):
     Args:
         target: what is sampled.
         options: the chains, and where and how they run.
-        kernel: makes warm-up and run from the log-density.
+        kernel: makes warm-up and run from the log-density and the options.
         is_joint: whether the kernel itself takes all chains, with starts (chains, ndim) and draws
             (chains, draws, ndim). Otherwise they run one after another: in one program, chains
             that are done would go on evaluating, uncounted, until the last is.
@@ -94,7 +94,7 @@ class Chains(Checked):
         self,
         target: Target,
         options: Options,
-        kernel: Callable[[Density], tuple[WarmUp, Run]],
+        kernel: Callable[[Density, Any], tuple[WarmUp, Run]],
         *,
         is_joint: bool = False,
     ) -> None:
@@ -102,7 +102,7 @@ class Chains(Checked):
 
         super().__init__(target, options)
         self._is_joint = is_joint
-        warm_up, run = (_seeded(function) for function in kernel(self._density))
+        warm_up, run = (_seeded(function) for function in kernel(self._density, options))
         shape = (options.chains, target.ndim) if is_joint else (target.ndim,)
         with jax.default_device(self._device):
             seeds = (np.uint32(0), np.uint32(0))

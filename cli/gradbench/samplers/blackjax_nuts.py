@@ -29,11 +29,7 @@ unsuited = _jax.unsuited
 
 def build(target: Target, options: Options) -> _jax.Chains:
     """Compile warm-up and sampling."""
-
-    def kernel(density: _jax.Density) -> tuple[_jax.WarmUp, _jax.Run]:
-        return _kernel(density, options)
-
-    return _jax.Chains(target, options, kernel)
+    return _jax.Chains(target, options, _kernel)
 
 
 def _kernel(density: _jax.Density, options: Options) -> tuple[_jax.WarmUp, _jax.Run]:
