@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dynesty": {"draws": 200},
     "pymc_slice": {"tune": 100, "draws": 400},
     "blackjax_mclmc": {"tune": 3000, "draws": 30_000},
+    "blackjax_chees": {"draws": 3000},
 }
 CHAINS = "numpyro_nuts", "blackjax_nuts", "blackjax_mclmc", "nutpie"
 LONG = {"tune": 1000, "draws": 5000}
@@ -205,6 +206,102 @@ def blackjax_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]
     return spent, np.array(values)
 
 
+def mclmc_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
+    """Call BlackJAX's MCLMC as its documentation does: tune, then a scan."""
+    import blackjax
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    density = target.jax_logdensity
+
+    def run(key: Any, x: Any) -> Any:
+        first, second = jax.random.split(key)
+        state, tuned, _ = blackjax.mclmc_find_L_and_step_size(
+            mclmc_kernel=blackjax.mcmc.mclmc.build_kernel(), num_steps=options.tune,
+            state=blackjax.mcmc.mclmc.init(x, density, first), rng_key=second,
+            logdensity_fn=density, frac_tune1=0.3, frac_tune2=0.3, frac_tune3=0.3,
+        )  # fmt: skip
+        mclmc = blackjax.mclmc(
+            density, L=tuned.L, step_size=tuned.step_size,
+            inverse_mass_matrix=tuned.inverse_mass_matrix,
+        )  # fmt: skip
+
+        def step(state: Any, key: Any) -> Any:
+            state, _ = mclmc.step(key, state)
+            return state, state.position
+
+        keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
+        return jax.lax.scan(step, state, keys)[1]
+
+    return _jitted(run, start)
+
+
+def chees_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
+    """Call BlackJAX's ChEES-HMC as its documentation does."""
+    import blackjax
+    import jax
+    import optax
+
+    jax.config.update("jax_enable_x64", True)
+    density = target.jax_logdensity
+
+    def run(key: Any, x: Any) -> Any:
+        adaptation = blackjax.chees_adaptation(density, options.chains)
+        (states, parameters), _ = adaptation.run(
+            key, x, options.step_size, optax.adam(options.learning_rate), options.tune,
+            max_sampling_steps=options.draws,
+        )  # fmt: skip
+        hmc = blackjax.dynamic_hmc(density, **parameters)
+
+        def step(states: Any, key: Any) -> Any:
+            states, _ = jax.vmap(hmc.step)(jax.random.split(key, options.chains), states)
+            return states, states.position
+
+        keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
+        return jax.lax.scan(step, states, keys)[1].swapaxes(0, 1)
+
+    took, values = _jitted(run, start[None])
+    return took, values[0]
+
+
+def pathfinder_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
+    """Call BlackJAX's multi-path Pathfinder."""
+    import jax
+    from blackjax.vi import multipathfinder
+
+    jax.config.update("jax_enable_x64", True)
+    density = target.jax_logdensity
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def run(x: Any) -> Any:
+        key = jax.random.key(SEED)
+        algorithm = multipathfinder.as_top_level_api(density)
+        state, _ = algorithm.init(key, x, options.tune)
+        return algorithm.sample(jax.random.fold_in(key, 1), state, options.draws)
+
+    jax.block_until_ready(run(start))
+    with clock() as took:
+        values = jax.block_until_ready(run(start))
+    return took[0], np.asarray(values)[None]
+
+
+def _jitted(run: Callable[[Any, Any], Any], starts: Any) -> tuple[float, Any]:
+    """Return the seconds of a compiled function, over its starts, and what it returns."""
+    import jax
+
+    compiled = jax.jit(run)
+    spent, values = 0.0, []
+    for chain, x in enumerate(starts):
+        key = jax.random.fold_in(jax.random.key(SEED), chain)
+        if chain == 0:
+            jax.block_until_ready(compiled(key, x))
+        with clock() as took:
+            drawn = jax.block_until_ready(compiled(key, x))
+        spent += took[0]
+        values.append(np.asarray(drawn))
+    return spent, np.array(values)
+
+
 def dynesty_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:  # noqa: ARG001
     """Call dynesty on the same map and likelihood."""
     import dynesty
@@ -276,6 +373,9 @@ BARE: dict[str, Bare] = {
     "nutpie": nutpie_bare,
     "numpyro_nuts": numpyro_bare,
     "blackjax_nuts": blackjax_bare,
+    "blackjax_mclmc": mclmc_bare,
+    "blackjax_chees": chees_bare,
+    "blackjax_pathfinder": pathfinder_bare,
     "dynesty": dynesty_bare,
     "stan_nuts": stan_bare,
 }

@@ -139,11 +139,13 @@ def test_a_baseline_is_small_text(home: Path, gradbench: Gradbench) -> None:
 
 
 def test_check_stops_when_draws_are_identical(gradbench: Gradbench) -> None:
-    """Unchanged code is identical after eight replicates, in exit code 0, with its run kept."""
+    """Unchanged code is identical after a look or two, in exit code 0, with its run kept."""
     done = gradbench("check", "small.yaml", "--baseline", "main", "--format", "csv", "--quiet")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [(row["verdict"], row["n_identical"]) for row in rows] == [("identical", "8")] * 2
+    assert [row["verdict"] for row in rows] == ["identical"] * 2
+    # The first look has eight; a machine that is suddenly slower gets another.
+    assert all(int(row["n_identical"]) in {8, 16, 32} for row in rows)
     assert "results: results/small/" in done.stderr
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -334,21 +335,24 @@ def test_a_kill_leaves_a_readable_run_and_no_workers(
     assert len(results_in(tmp_path)) == 2
 
 
+SMALL_FILES = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 def test_a_full_disk_is_said_and_loses_nothing(
-    config: Write, gradbench: Run, tmp_path: Path
+    config: Write, command: list[str], tmp_path: Path
 ) -> None:
     """Where a result can't be written, the message says so, and earlier cells can be read."""
-    import resource
-
-    def small_files() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-
     models = {
         "few": {"use": "gaussian", "params": {"dim": 2}},
         "many": {"use": "gaussian", "params": {"dim": 4000}},
     }
-    done = gradbench("run", config(models=models), preexec_fn=small_files)
+    limited = [sys.executable, "-c", SMALL_FILES, *command, "run", str(config(models=models))]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "can't be written: File too large" in done.stderr
     assert [r.cell.model for r in results_in(tmp_path)] == ["few"]
