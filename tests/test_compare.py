@@ -259,6 +259,15 @@ def test_other_questions_are_not_compared(
     assert Policy(allow_missing=True).exit_code([found]) == 0
 
 
+@pytest.mark.parametrize(("moves", "verdict"), [("stretch", "fine"), ("de", "not comparable")])
+def test_an_option_that_is_new(moves: str, verdict: str, make: Callable[..., Side]) -> None:
+    """A side from before an option existed ran what is its default now, and nothing else."""
+    old = {"tune": 100, "draws": 200, "backend": "default", "walkers": 20, "a": 2.0}
+    base = make(setup={**SETUP, "options": old})
+    head = make(32, setup={**SETUP, "options": {**old, "moves": moves}})
+    assert only(gate.compare(base, head)).verdict == verdict
+
+
 def test_missing_and_new(make: Callable[..., Side]) -> None:
     """A cell that is gone is missing and fails; one that is new does not."""
     base, head = make(), make()

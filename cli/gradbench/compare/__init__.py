@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gradbench import ranks
+from gradbench import ranks, samplers
 from gradbench.compare import pair as pairs_of
 from gradbench.compare import rule, trial, words
 from gradbench.compare.pair import WITHOUT, Pair
@@ -88,6 +88,9 @@ def differences(before: Series, after: Series) -> Iterator[str]:
     """Yield in what the two sides don't ask the same question."""
     for name in ("params", "options"):
         was, now = before.setup[name], after.setup[name]
+        if name == "options":
+            # What an older gradbench had no option for was what is the default now.
+            was, now = _defaults(now) | was, _defaults(was) | now
         for option in dict.fromkeys([*was, *now]):
             if was.get(option) != now.get(option):
                 yield f"{option} is {_shown(now, option)}, was {_shown(was, option)}"
@@ -98,6 +101,15 @@ def differences(before: Series, after: Series) -> Iterator[str]:
     was, now = before.setup["density_signature"], after.setup["density_signature"]
     if None not in {was, now} and not np.isclose(was, now, rtol=1e-6, atol=1e-6):
         yield "the model's log-density is another one"
+
+
+def _defaults(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the defaults of the sampler that has exactly these options; none if there is none."""
+    for name in samplers.names():
+        fields = samplers.load(name).Options.model_fields
+        if fields.keys() == options.keys():
+            return {k: field.default for k, field in fields.items() if not field.is_required()}
+    return {}
 
 
 def _shown(options: Mapping[str, object], name: str) -> str:
