@@ -120,5 +120,9 @@ def test_wheel_holds_the_tree(tmp_path: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     for folder in ("models", "configs"):
-        tree |= {f"gradbench/{folder}/{p.name}" for p in (ROOT / folder).iterdir() if p.is_file()}
+        tree |= {
+            f"gradbench/{path.relative_to(ROOT)}"
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
     assert held == tree

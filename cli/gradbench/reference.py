@@ -1,12 +1,17 @@
 """Reference moments: what is known of a model's posterior, and how well."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gradbench.draws import FloatArray
+
+FOLDER = "references"  # beside a model's file; one file for each model in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +47,25 @@ class Reference:
     source: str
     moments: Mapping[str, Moments]
     draw: Callable[[np.random.Generator, int], Mapping[str, FloatArray]] | None = None
+
+
+def stored(model_file: str | Path, params: Mapping[str, Any]) -> Reference | None:
+    """Return the moments that a long run left beside a model's file, or None.
+
+    ``references/<model>.json`` holds a list, an entry for each set of parameters, made by
+    ``gradbench reference``. A model's ``reference(**params)`` returns
+    ``stored(__file__, {"centered": centered})``, with all its parameters.
+    """
+    path = kept_in(model_file)
+    entries = json.loads(path.read_text()) if path.is_file() else []
+    for entry in entries:
+        if entry["params"] == dict(params):
+            moments = {name: Moments(**found) for name, found in entry["moments"].items()}
+            return Reference(source=entry["source"], moments=moments)
+    return None
+
+
+def kept_in(model_file: str | Path) -> Path:
+    """Return the file that holds the stored moments of a model's file."""
+    path = Path(model_file)
+    return path.parent / FOLDER / f"{path.stem}.json"
