@@ -117,6 +117,16 @@ def test_time_counts_side_by_side_only(make: Callable[..., Side]) -> None:
     assert only(gate.compare(base, head)).verdict == "regressed"
 
 
+def test_noisy_times_leave_identical_draws_identical(make: Callable[..., Side]) -> None:
+    """A run against itself is identical, though its times scatter by half."""
+    run = make(16, draws="x")
+    run.series[FAST].cpu_s[:] *= np.exp(0.5 * np.random.default_rng(1).standard_normal(16))
+    row = only(gate.compare(run, run))
+    assert row.verdict == "identical"
+    assert row.time is not None
+    assert row.time.high > 1.1
+
+
 def test_traded_and_improved(make: Callable[..., Side]) -> None:
     """Worse in one factor and not in the product is traded; better is improved."""
     base = make(16)

@@ -38,7 +38,8 @@ class Pair:
         is_paired: the times of both sides were taken side by side.
         is_time_judged: the times can be compared.
         evaluations, time, cost: shifts with their 95 % intervals; time is None without times.
-        bound: one-sided upper bound of ``cost``, at the look's confidence.
+        bound: one-sided upper bound of ``cost``, at the look's confidence. Where the two sides did
+            not run side by side, time adds only what shows in spite of their noise.
     """
 
     key: Key
@@ -222,9 +223,10 @@ def _with_time(pair: Pair, time: Interval, time_bound: float = np.inf) -> Pair:
         return float(np.hypot(of_evaluations - evaluations.estimate, of_time - time.estimate))
 
     low, high = half(evaluations.low, time.low), half(evaluations.high, time.high)
-    return replace(
-        pair,
-        time=time,
-        cost=Interval(centre, centre - low, centre + high),
-        bound=centre + half(pair.bound, time_bound),
-    )
+    if pair.is_paired:
+        bound = centre + half(pair.bound, time_bound)
+    else:
+        # Two hours of one machine differ by this much anyway: only what is evident, or beyond it.
+        evident, beyond = time.low - rule.TIME_TOLERANCE, time_bound - pair.time_tolerance
+        bound = pair.bound + max(0.0, evident, beyond)
+    return replace(pair, time=time, cost=Interval(centre, centre - low, centre + high), bound=bound)
