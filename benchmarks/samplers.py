@@ -237,7 +237,7 @@ def mclmc_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
 
 
 def chees_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
-    """Call BlackJAX's ChEES-HMC as its documentation does."""
+    """Call BlackJAX's ChEES-HMC, and keep of each draw what gradbench keeps."""
     import blackjax
     import jax
     import optax
@@ -254,14 +254,15 @@ def chees_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
         hmc = blackjax.dynamic_hmc(density, **parameters)
 
         def step(states: Any, key: Any) -> Any:
-            states, _ = jax.vmap(hmc.step)(jax.random.split(key, options.chains), states)
-            return states, states.position
+            states, info = jax.vmap(hmc.step)(jax.random.split(key, options.chains), states)
+            kept = info.is_divergent, info.acceptance_rate, info.num_integration_steps, info.energy
+            return states, (states.position, *kept)
 
         keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
-        return jax.lax.scan(step, states, keys)[1].swapaxes(0, 1)
+        return jax.lax.scan(step, states, keys)[1]
 
     took, values = _jitted(run, start[None])
-    return took, values[0]
+    return took, values[0].swapaxes(0, 1)
 
 
 def pathfinder_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
@@ -286,7 +287,7 @@ def pathfinder_bare(target: Target, options: Any, start: Any) -> tuple[float, An
 
 
 def _jitted(run: Callable[[Any, Any], Any], starts: Any) -> tuple[float, Any]:
-    """Return the seconds of a compiled function, over its starts, and what it returns."""
+    """Return the seconds of a compiled function, over its starts, and what it returns first."""
     import jax
 
     compiled = jax.jit(run)
@@ -298,7 +299,7 @@ def _jitted(run: Callable[[Any, Any], Any], starts: Any) -> tuple[float, Any]:
         with clock() as took:
             drawn = jax.block_until_ready(compiled(key, x))
         spent += took[0]
-        values.append(np.asarray(drawn))
+        values.append(np.asarray(jax.tree.leaves(drawn)[0]))
     return spent, np.array(values)
 
 
