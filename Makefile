@@ -9,8 +9,8 @@ READY := $(VENV)/.ready
 bench: $(READY)  ## the main job: NUTS and emcee on the 50-dimensional Gaussian
 	$(BIN)/gradbench run configs/gaussian50.yaml
 
-test: $(READY)  ## all tests, the slow ones too
-	$(BIN)/python -m pytest
+test: $(READY)  ## all tests, the slow ones too, a file on each core
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .

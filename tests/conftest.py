@@ -15,6 +15,9 @@ import yaml
 Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+# A shell starts what runs in the background with Ctrl-C ignored, and so would the commands below.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Write:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gradbench import store
@@ -284,7 +285,7 @@ def test_a_density_that_changes_is_refused(
     assert "differs from the model's by more than a constant: at x = (" in words
 
 
-LONG = {"nuts": {**NUTS, "draws": 20_000}}
+LONG = {"nuts": {**NUTS, "draws": 8000}}
 
 
 def test_ctrl_c_keeps_what_is_finished_and_resumes(
@@ -304,11 +305,14 @@ def test_ctrl_c_keeps_what_is_finished_and_resumes(
         assert (run_folder(tmp_path) / "cells" / name).stat().st_mtime_ns == changed
 
 
-def workers() -> set[int]:
-    found = subprocess.run(
-        ["pgrep", "-f", "gradbench[.]worker"], capture_output=True, text=True, check=False
-    )
-    return set(map(int, found.stdout.split()))
+def workers(folder: Path) -> list[int]:
+    """Return the workers of what was started in this folder."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if "gradbench.worker" in (process.info["cmdline"] or ())
+        and process.info["cwd"] == str(folder)
+    ]
 
 
 @pytest.mark.parametrize("n_before", [0, 1])
@@ -316,20 +320,19 @@ def test_a_kill_leaves_a_readable_run_and_no_workers(
     n_before: int, config: Write, gradbench: Run, interrupted: Interrupt, tmp_path: Path
 ) -> None:
     """SIGKILL within or between cells loses the running cell at most; workers die with it."""
-    before = workers()
     density = tmp_path / "results" / "small"
 
     def is_time() -> bool:
-        begun = any(density.glob("*/density/*.json"))
-        return begun and n_cells(tmp_path) >= n_before
+        begun = any(density.glob("*/density/*.json")) and n_cells(tmp_path) >= n_before
+        return begun and bool(workers(tmp_path))
 
     path = config(samplers=LONG, replicates=2)
     code = interrupted("run", path, when=is_time, send=signal.SIGKILL)
     assert code == -signal.SIGKILL
     deadline = time.monotonic() + 10
-    while workers() - before and time.monotonic() < deadline:
+    while workers(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not workers() - before
+    assert not workers(tmp_path)
     assert gradbench("show", run_folder(tmp_path)).returncode in {0, 2}
     assert gradbench("run", "--resume", run_folder(tmp_path)).returncode == 0
     assert len(results_in(tmp_path)) == 2
