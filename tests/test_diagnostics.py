@@ -154,6 +154,21 @@ def test_survives_json() -> None:
         assert np.array_equal(getattr(again, name), getattr(found, name), equal_nan=True)
 
 
+@pytest.mark.parametrize("groups", [np.arange(4), np.zeros(4, int)])
+def test_the_spread_of_squares(groups: Array) -> None:
+    """The sd of (x - mean)² is that of all draws; results that lack it are read, as NaN."""
+    x = np.exp(autoregressive((4, 500, 3), 0.5))
+    found = compute(x, groups)
+    squares = (x - x.mean(axis=(0, 1))) ** 2
+    assert found.square_sd == pytest.approx(squares.std(axis=(0, 1), ddof=1))
+    weights = np.full(500, 1 / 500)
+    weighted = diagnostics.compute_weighted(x[0], weights)
+    assert weighted.square_sd == pytest.approx(((x[0] - x[0].mean(axis=0)) ** 2).std(axis=0))
+    older = found.to_json()
+    del older["square_sd"]
+    assert np.isnan(Diagnostics.from_json(older).square_sd).tolist() == [True] * 3
+
+
 def test_correlated_and_constant_parameters_count_once_or_not_at_all() -> None:
     """Of ten parameters, two copies of each of three and four constants are worth three."""
     independent = RNG(8).standard_normal((4, 2500, 3))

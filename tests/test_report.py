@@ -28,7 +28,8 @@ def diagnostics(**given: Any) -> Diagnostics:
     """Return two parameters' diagnostics: ESS 1000, nothing wrong."""
     ones = np.ones(2)
     whole: dict[str, Any] = {
-        "mean": 0 * ones, "sd": ones, "second_moment": ones, "mcse_mean": 0.03 * ones,
+        "mean": 0 * ones, "sd": ones, "square_sd": ones, "second_moment": ones,
+        "mcse_mean": 0.03 * ones,
         "ess_bulk": 1000 * ones, "ess_tail": 900 * ones, "ess_mean": 1000 * ones,
         "ess_square": np.array([500.0, 400.0]), "rhat": 1.001 * ones, "tau": np.nan * ones,
         "ess_bulk_as_chains": np.nan * ones, "ess_autocorr_time": np.nan * ones,

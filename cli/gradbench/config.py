@@ -173,13 +173,28 @@ def load(source: str, overrides: Sequence[str] = ()) -> Benchmark:
         ConfigError: it can't be used; the message names file, line, column and key.
     """
     path = find(source)
-    document = Document(_text(path), str(path))
+    return read(_text(path), str(path), path.parent, overrides)
+
+
+def read(text: str, name: str, folder: Path, overrides: Sequence[str] = ()) -> Benchmark:
+    """Return the benchmark of a YAML text, as ``load`` does.
+
+    Args:
+        text: the YAML.
+        name: what messages call it.
+        folder: where its paths start.
+        overrides: ``key=value`` each.
+
+    Raises:
+        ConfigError: it can't be used.
+    """
+    document = Document(text, name)
     for assignment in overrides:
         document.override(assignment)
     benchmark = _validate(document)
-    problems = list(_second_look(benchmark, document, path.parent))
+    problems = list(_second_look(benchmark, document, folder))
     _refuse(problems)
-    return _resolve(benchmark, path.parent)
+    return _resolve(benchmark, folder)
 
 
 def only(benchmark: Benchmark, labels: Sequence[str]) -> Benchmark:

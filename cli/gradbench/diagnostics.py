@@ -41,6 +41,7 @@ class Diagnostics:
 
     Attributes:
         mean, sd: over all draws of all chains.
+        square_sd: sd of (x - mean)²; NaN in results of older versions.
         second_moment: mean of (x - reference mean)²; NaN where there is no reference.
         mcse_mean: sd / sqrt(ess_mean).
         ess_bulk, ess_tail, ess_mean: rank-normalised, of the 5 % and 95 % quantiles, of the mean.
@@ -56,6 +57,7 @@ class Diagnostics:
 
     mean: FloatArray
     sd: FloatArray
+    square_sd: FloatArray
     second_moment: FloatArray
     mcse_mean: FloatArray
     ess_bulk: FloatArray
@@ -82,10 +84,11 @@ class Diagnostics:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
         """Return what ``to_json`` gave."""
+        unknown = [None] * len(plain["mean"])
         return cls(
             **{
                 name: values if name == "n_independent" else np.array(values, dtype=_dtype(name))
-                for name, values in plain.items()
+                for name, values in {"square_sd": unknown, **plain}.items()
             }
         )
 
@@ -154,17 +157,19 @@ def compute_weighted(
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((weights @ off**2) / np.sum(within**2, axis=0))
 
-    variance = weights @ (x - mean) ** 2
+    squares = (x - mean) ** 2
+    variance = weights @ squares
     unknown = np.full(x.shape[1], np.nan)
     reference = unknown if reference_mean is None else reference_mean
     found = {
         "mean": mean,
         "sd": np.sqrt(variance),
+        "square_sd": np.sqrt(weights @ (squares - variance) ** 2),
         "second_moment": weights @ (x - reference) ** 2,
         "ess_bulk": ess(scores),
         "ess_tail": np.fmin(ess(lower), ess(upper)),
         "ess_mean": ess(x),
-        "ess_square": ess((x - mean) ** 2),
+        "ess_square": ess(squares),
     }
     found["mcse_mean"] = found["sd"] / np.sqrt(found["ess_mean"])
     absent = dict.fromkeys(("rhat", "tau", "ess_bulk_as_chains", "ess_autocorr_time"), unknown)
@@ -208,14 +213,16 @@ def _compute_block(
     still = np.ptp(x, axis=2) == 0
     frozen = finite & np.any([still[:, groups == g].all(axis=1) for g in np.unique(groups)], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _of_ensemble(x, groups) if is_ensemble else _of_chains(x)
         mean = x.mean(axis=(1, 2))
+        squares = (x - mean[:, None, None]) ** 2
+        found = _of_ensemble(x, squares, groups) if is_ensemble else _of_chains(x, squares)
         sd = x.std(axis=(1, 2), ddof=1)
         for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
             found[name] = np.where(frozen, 0.0, found[name])
         found |= {
             "mean": mean,
             "sd": sd,
+            "square_sd": squares.std(axis=(1, 2), ddof=1),
             "second_moment": ((x - reference_mean[:, None, None]) ** 2).mean(axis=(1, 2)),
             "mcse_mean": sd / np.sqrt(found["ess_mean"]),
         }
@@ -226,17 +233,16 @@ def _compute_block(
 # -- independent chains ----------------------------------------------------------------------
 
 
-def _of_chains(x: FloatArray) -> dict[str, FloatArray]:
+def _of_chains(x: FloatArray, squares: FloatArray) -> dict[str, FloatArray]:
     unknown = np.full(len(x), np.nan)
     halves = _split(x)
     ordered = np.sort(x.reshape(len(x), -1), axis=1)
     ranked, _ = _normal_scores(halves)
-    deviation = x - x.mean(axis=(1, 2), keepdims=True)
     return {
         "ess_bulk": ess_of_chains(ranked),
         "ess_tail": _tail(x, ordered, lambda inside: ess_of_chains(_split(inside))),
         "ess_mean": ess_of_chains(halves),
-        "ess_square": ess_of_chains(_split(deviation**2)),
+        "ess_square": ess_of_chains(_split(squares)),
         "rhat": _rank_rhat(halves, ranked) if x.shape[1] > 1 else unknown,
         "tau": unknown,
         "ess_bulk_as_chains": unknown,
@@ -305,7 +311,7 @@ def rhat_by_chance(ess: FloatArray, n_chains: int) -> FloatArray:
 # -- ensembles -------------------------------------------------------------------------------
 
 
-def _of_ensemble(x: FloatArray, groups: IntArray) -> dict[str, FloatArray]:
+def _of_ensemble(x: FloatArray, squares: FloatArray, groups: IntArray) -> dict[str, FloatArray]:
     def ess(series: FloatArray) -> FloatArray:
         """Ensembles of one run are independent of each other: their ESS add up."""
         if np.all(groups == groups[0]):
@@ -315,13 +321,12 @@ def _of_ensemble(x: FloatArray, groups: IntArray) -> dict[str, FloatArray]:
 
     scores, ordered = _normal_scores(x)
     is_even = x.shape[2] % 2 == 0
-    deviation = x - x.mean(axis=(1, 2), keepdims=True)
     mean = ess(x)
     return {
         "ess_bulk": ess(scores),
         "ess_tail": _tail(x, ordered, ess),
         "ess_mean": mean,
-        "ess_square": ess(deviation**2),
+        "ess_square": ess(squares),
         "rhat": np.full(len(x), np.nan),
         "tau": x.shape[1] * x.shape[2] / mean,
         # An odd run's middle draw is dropped before ranking, so it must be ranked again.

@@ -33,6 +33,12 @@ class SaveError(GradbenchError):
     exit_code = 1
 
 
+class LongRunError(GradbenchError):
+    """A long run gave no moments that could be kept as a reference."""
+
+    exit_code = 1
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known word, or an empty string."""
     from difflib import get_close_matches

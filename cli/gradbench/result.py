@@ -12,7 +12,7 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 3  # 2: density signatures, the host; 3: approximations, evidence
+SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
 
 Status = Literal[
     "ok",  # nothing speaks against the number

@@ -247,6 +247,20 @@ class Runner:
         described: dict[str, Any] = self._spares[0].call("machine")
         return described
 
+    def shapes(self, cell: Cell) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter of a cell's model, deterministics too, by name.
+
+        Raises:
+            ModelError: the model can't be built or compiled.
+        """
+        self._start_spares(1)
+        path = str(self._paths[cell.model])
+        try:
+            found = self._spares[0].call("shapes", path=path, params=dict(cell.params))
+        except Stopped as stopped:
+            raise ModelError(f"models.{cell.model}: {stopped.reason}") from stopped
+        return {name: tuple(shape) for name, shape in found.items()}
+
     def longer(self, cells: Sequence[Cell], share: float) -> dict[Key, Planted]:
         """Return the work to plant so that each cell's evaluations take longer by this share.
 

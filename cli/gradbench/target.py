@@ -4,7 +4,7 @@ Every sampler of a model gets this target, so that they sample the same density:
 samples the model it was compiled from, the others call what was compiled.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -184,6 +184,11 @@ class Target:
         return tuple(np.array(self._scalars)[self._varies].tolist())
 
     @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter and deterministic, by name."""
+        return {name: array.shape for name, array in self.named(self._flat_point).items()}
+
+    @cached_property
     def reference(self) -> ReferenceMoments | None:
         """The reference's moments in the order of ``parameters``, or None.
 
@@ -192,11 +197,11 @@ class Target:
         """
         if self._reference is None:
             return None
-        unknown = set(self._reference.moments) - set(self._shapes)
+        unknown = set(self._reference.moments) - set(self.shapes)
         if unknown:
             raise ModelError(
                 f"reference() names {', '.join(sorted(unknown))};"
-                f" the model's parameters are {', '.join(self._shapes)}"
+                f" the model's parameters are {', '.join(self.shapes)}"
             )
         return ReferenceMoments(
             **{
@@ -213,7 +218,7 @@ class Target:
     def _moment(self, field: str) -> FloatArray:
         assert self._reference is not None
         parts = []
-        for name, shape in self._shapes.items():
+        for name, shape in self.shapes.items():
             moments = self._reference.moments.get(name)
             value = None if moments is None else getattr(moments, field)
             try:
@@ -311,16 +316,8 @@ class Target:
         return np.concatenate([np.ravel(self._point[name]) for name in self.variables])
 
     @cached_property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: array.shape for name, array in self.named(self._flat_point).items()}
-
-    @cached_property
     def _scalars(self) -> list[str]:
-        return [
-            name + (f"[{', '.join(map(str, index))}]" if index else "")
-            for name, shape in self._shapes.items()
-            for index in np.ndindex(*shape)
-        ]
+        return [scalar for name, shape in self.shapes.items() for scalar in scalars(name, shape)]
 
     @cached_property
     def _varies(self) -> npt.NDArray[np.bool_]:
@@ -370,6 +367,13 @@ class Target:
         point = self._flat_point
         function(point if flat.ndim == 1 else np.stack([point, point]))
         return cast("Callable[[FloatArray], Any]", function)
+
+
+def scalars(name: str, shape: Sequence[int]) -> list[str]:
+    """Return the names of an array's scalars, as ArviZ writes them: ``x[0, 1]``."""
+    return [
+        name + (f"[{', '.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)
+    ]
 
 
 def _batched(flat: Any, outputs: list[Any]) -> tuple[Any, list[Any]]:

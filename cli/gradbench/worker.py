@@ -55,6 +55,10 @@ class Session:
             complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
         return {"ndim": target.ndim, "complaints": complaints}
 
+    def shapes(self, path: str, params: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter of a model, by name."""
+        return Target(*models.load(Path(path), params)).shapes
+
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
         found = {use: samplers.remedy(use) for use in uses}
@@ -211,6 +215,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "machine",
             "remedies",
             "describe",
+            "shapes",
             "build",
             "points",
             "probe",

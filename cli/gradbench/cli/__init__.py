@@ -23,6 +23,7 @@ class _Commands(click.Group):
         "ab": "Run two interpreters by turns on this machine, and judge time as well.",
         "selftest": "Try the gate on this machine: false alarms, and what it catches.",
         "baseline": "Keep runs that later ones are held against.",
+        "reference": "Make a model's reference moments by a long, checked run.",
         "list": "List the samplers, models and configs there are.",
         "schema": "Print the JSON Schema of a config, for editors.",
     }

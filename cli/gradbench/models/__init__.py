@@ -75,6 +75,30 @@ def signature(path: Path) -> Signature:
     return Signature(tuple(known), arguments.kwarg is not None)
 
 
+def resolved(path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a file's ``model`` function, its defaults where none are given.
+
+    Raises:
+        ModelError: a default is no plain value, or a parameter has neither default nor value.
+    """
+    _, arguments = _parsed(path)
+    positional = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+    defaults = [
+        *zip(positional, arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    values = {argument.arg: default for argument, default in defaults if default is not None}
+    found = {}
+    for name in signature(path).parameters:
+        if name in params:
+            found[name] = params[name]
+        elif name in values:
+            found[name] = _literal(path, name, values[name])
+        else:
+            raise ModelError(f"{path}: model() has no default for {name}; give it a value")
+    return {**found, **params}
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """A shipped model in words: the first line of its file, and its parameters' defaults."""
@@ -153,6 +177,16 @@ def _parsed(path: Path) -> tuple[ast.Module, ast.arguments]:
     raise ModelError(
         f"{path}: has no function 'model'; a model file defines model(...) -> pm.Model"
     )
+
+
+def _literal(path: Path, name: str, default: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(default)
+    except ValueError as error:
+        raise ModelError(
+            f"{path}:{default.lineno}: the default of {name} is no plain value; write it as one,"
+            " or give the parameter"
+        ) from error
 
 
 def _line_in(path: Path, error: BaseException) -> str:
