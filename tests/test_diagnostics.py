@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 from scipy.signal import lfilter
 
 from gradbench import compat, diagnostics
@@ -295,6 +296,35 @@ def test_intervals_of_costs() -> None:
     ratio, low, high = diagnostics.ratio_interval(np.array([2.0, 2.2, 1.8]), np.array([1.0, 1.1]))
     assert low < 1.9 < high
     assert ratio == pytest.approx(1.9, rel=0.02)
+
+
+def test_the_exponent_of_a_power_law() -> None:
+    """Costs that follow one have its exponent and no doubt; the interval is SciPy's otherwise."""
+    values = np.array([2.0, 10.0, 50.0, 200.0])
+    exact = diagnostics.exponent_interval(values, [3 * v**0.75 * np.ones(2) for v in values])
+    assert exact == pytest.approx((0.75, 0.75, 0.75))
+    costs = [v**0.75 * RNG(int(v)).lognormal(0, 0.2, 5) for v in values]
+    slope, low, high = diagnostics.exponent_interval(values, costs)
+    fit = stats.linregress(np.log(values), [np.log(c).mean() for c in costs])
+    assert slope == pytest.approx(fit.slope)
+    assert high - slope == pytest.approx(slope - low) == pytest.approx(fit.stderr * 4.302653)
+
+
+@pytest.mark.parametrize("misfit", [0.0, 0.3])
+@pytest.mark.parametrize("n_points", [3, 7])
+def test_the_exponents_interval_covers_the_truth(n_points: int, misfit: float) -> None:
+    """It has the true exponent in 95 of 100, with noise alone and with points off the line."""
+    rng, n_covered = RNG(11), 0
+    values = np.geomspace(2, 200, n_points)
+    for _ in range(1000):
+        off = misfit * rng.standard_normal(n_points)  # the same in all replicates of a point
+        costs = [
+            np.exp(0.5 * np.log(v) + o + 0.1 * rng.standard_normal(5))
+            for v, o in zip(values, off, strict=True)
+        ]
+        _, low, high = diagnostics.exponent_interval(values, costs)
+        n_covered += low < 0.5 < high
+    assert 925 <= n_covered <= 975
 
 
 def weighted(n: int, seed: int) -> tuple[Array, Array]:

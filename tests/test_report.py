@@ -224,6 +224,82 @@ def test_ensembles_shorter_than_ten_times_are_marked_and_costed() -> None:
     assert reason == "1000 steps are 2.5 autocorrelation times of x[1]; 10 are needed"
 
 
+def swept(
+    dims: tuple[Any, ...] = (2, 10, 50), power: float = 0.5, sampler: str = "nuts", **given: Any
+) -> list[CellResult]:
+    """Return two replicates at each point of a sweep, sampling time a power of the dimension."""
+    found = []
+    for dim in dims:
+        for replicate, factor in enumerate((1.1, 1 / 1.1)):
+            bare = result(sampler, replicate, **given)
+            assert bare.measured is not None
+            spent = factor * (dim if type(dim) is int and dim > 0 else 1) ** power
+            timing = Timing(sampling=Duration(spent, spent))
+            cell = replace(bare.cell, model=f"normal[dim={dim}]", params={"dim": dim})
+            found.append(replace(bare, cell=cell, measured=replace(bare.measured, timing=timing)))
+    return found
+
+
+def test_growth_is_the_exponent_of_the_cost() -> None:
+    """Time that grows as the root of the dimension, evaluations that don't: both are found."""
+    found = report.summaries([*swept(), *swept(power=2.0, sampler="emcee")])
+    nuts, emcee = report.growths(found)
+    assert (nuts.model, nuts.parameter, nuts.sampler) == ("normal", "dim", "nuts")
+    assert (nuts.smallest, nuts.largest, nuts.n_points, nuts.n_uncosted) == (2, 50, 3, 0)
+    assert nuts.time.estimate == pytest.approx(0.5)
+    assert nuts.evaluations.estimate == pytest.approx(0)
+    assert emcee.time.estimate == pytest.approx(2)
+    assert {s.time_exponent for s in found} == {nuts.time.estimate, emcee.time.estimate}
+    assert found[0].evaluations_exponent_low == nuts.evaluations.low
+
+
+def test_points_without_a_cost_are_left_out_and_counted() -> None:
+    """What didn't converge has no place on the line; the sentence counts such points."""
+    stuck = swept((100, 200), rhat=np.array([1.0, 1.5]))
+    found = report.summaries([*swept(), *stuck])
+    (growth,) = report.growths(found)
+    assert (growth.n_points, growth.n_uncosted, growth.largest) == (3, 2, 50)
+    assert (
+        "cost of nuts grows as dim^0.00 [0.00, 0.00] in evaluations, dim^0.50 [0.50, 0.50] in time"
+        " (dim 2 … 50; 3 points; 2 without a cost left out)"
+    ) in " ".join(printed(found).split())
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        swept((2, 10)),
+        [*swept((2, 10)), *swept((50, 100), rhat=np.array([1.0, 1.5]))],
+        swept(("a", "b", "c")),
+        swept((True, False, 0)),
+        [result("nuts", replicate) for replicate in range(3)],
+    ],
+    ids=["two points", "two with a cost", "words", "no positive numbers", "no sweep"],
+)
+def test_no_growth_is_told_from_too_little(results: list[CellResult]) -> None:
+    """Without three costed points of one positive number there is no exponent and no sentence."""
+    found = report.summaries(results)
+    assert report.growths(found) == []
+    assert {s.time_exponent for s in found} == {None}
+    assert "grows as" not in printed(found)
+
+
+def test_a_sweep_is_one_table() -> None:
+    """All points of a sweep stand under one head, each told from the next by its value."""
+    both = [*swept(), *swept(power=2.0, sampler="emcee")]
+    both.sort(key=lambda r: r.cell.params["dim"])
+    text = printed(report.summaries(both), width=110)
+    lines = text.splitlines()
+    assert sum(line.startswith("normal  2 replicates") for line in lines) == 1
+    points = [line.split()[:2] for line in lines if line.split()[-1:] == ["ok"]]
+    assert points == [[dim, s] for dim in ("2", "10", "50") for s in ("nuts", "emcee")]
+    assert "times cheaper than emcee at dim=10 in time" in " ".join(text.split())
+    two = [replace(r, cell=replace(r.cell, model=f"n[dim={i},rho=0.5]"))
+           for i, r in enumerate(swept((2, 10)))]  # fmt: skip
+    assert "\ndim, rho  sampler" in printed(report.summaries(two), width=110)
+    assert "\n0, 0.5    nuts" in printed(report.summaries(two), width=110)
+
+
 def approximation(replicate: int = 0, **given: Any) -> CellResult:
     bare = result("advi", replicate, **given)
     assert bare.measured is not None

@@ -11,7 +11,7 @@ localization", Bayesian Analysis 16(2); Geyer (1992), Statistical Science 7(4); 
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -530,6 +530,30 @@ def ratio_interval(numerator: FloatArray, denominator: FloatArray) -> tuple[floa
     spread = sum(part**2 / (len(log) - 1) for part, log in zip(parts, logs, strict=True))
     freedom = sum(parts) ** 2 / spread if spread > 0 else np.inf
     return _exp(estimate, _half_width(sum(parts), freedom))
+
+
+def exponent_interval(
+    values: FloatArray, costs: Sequence[FloatArray]
+) -> tuple[float, float, float]:
+    """Return b of cost = a · value^b with its 95 % interval, by least squares on logs.
+
+    The line goes through the points' geometric means, three or more, and the interval is Student's
+    t on their scatter about it, n_points - 2 degrees of freedom. That scatter holds both what
+    replicates vary by and what no power law fits. A fit to all replicates, or weights by their
+    noise, would take the second for nothing: with many replicates of a bent curve the interval
+    would shrink to a point.
+
+    Args:
+        values: positive, shape (n_points,), not all the same.
+        costs: of each point's replicates.
+    """
+    x = np.log(values) - np.mean(np.log(values))
+    y = np.array([np.mean(np.log(replicates)) for replicates in costs])
+    slope = float(x @ y / (x @ x))
+    residuals = y - y.mean() - slope * x
+    freedom = len(values) - 2
+    half = _half_width(float(residuals @ residuals) / freedom / float(x @ x), freedom)
+    return slope, slope - half, slope + half
 
 
 def _chi_square_interval(freedom: float | FloatArray) -> tuple[FloatArray, FloatArray]:

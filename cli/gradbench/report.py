@@ -6,8 +6,9 @@ into one flat record per cell (the CSV), ``rows`` turns those into one row per m
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,8 @@ from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
+SWEPT = re.compile(r"(.+)\[(\w+)=[^,\]]*\]")  # a label with one parameter of a sweep
+MIN_POINTS = 3  # of a power law: two always lie on one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,12 @@ class Summary:
     square_calibration: float | None = None
     square_calibration_low: float | None = None
     square_calibration_high: float | None = None
+    time_exponent: float | None = None
+    time_exponent_low: float | None = None
+    time_exponent_high: float | None = None
+    evaluations_exponent: float | None = None
+    evaluations_exponent_low: float | None = None
+    evaluations_exponent_high: float | None = None
     compile_s: float | None = None
     compile_cpu_s: float | None = None
     warmup_s: float | None = None
@@ -150,6 +159,33 @@ class Contest:
     evaluations: Interval
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How a sampler's costs grow with the one parameter that a model's sweep varies.
+
+    Attributes:
+        model: the label that the sweep's points have in common.
+        parameter: what is varied.
+        sampler: its label.
+        smallest, largest: value of the parameter that has a cost.
+        n_points: values that have one.
+        n_unreliable: those of them where a replicate is ``unreliable``.
+        n_uncosted: values that have none, left out.
+        time, evaluations: exponents of power laws.
+    """
+
+    model: str
+    parameter: str
+    sampler: str
+    smallest: float
+    largest: float
+    n_points: int
+    n_unreliable: int
+    n_uncosted: int
+    time: Interval
+    evaluations: Interval
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterRow:
     """One cell and parameter: a line of ``parameters.csv``. Errors are in reference sds.
@@ -187,7 +223,8 @@ def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
     """Return one summary per cell, in the cells' order.
 
     Errors against known moments are judged over all replicates of a model and sampler; where they
-    contradict the claimed ESS, all its costed cells become biased or overstated.
+    contradict the claimed ESS, all its costed cells become biased or overstated. Exponents are
+    those of a sweep's cells together.
     """
     checked = {check.model: check for check in checks}
     done: dict[str, Summary] = {}
@@ -196,7 +233,7 @@ def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()
         for result in group:
             summary = replace(_summary(result, checked.get(result.cell.model)), **across.columns)
             done[result.cell.id] = across.contradict(summary)
-    return [done[result.cell.id] for result in results]
+    return _with_exponents([done[result.cell.id] for result in results])
 
 
 def _by_sampler(results: Iterable[CellResult]) -> dict[Key, list[CellResult]]:
@@ -244,6 +281,21 @@ def contests(found: Sequence[Summary]) -> list[Contest]:
                 )
             )
     return against
+
+
+def growths(found: Iterable[Summary]) -> list[Growth]:
+    """Return how costs grow, per sampler and sweep of one numeric parameter.
+
+    Where fewer than ``MIN_POINTS`` of its values have a cost nothing is returned.
+    """
+    sweeps: dict[tuple[str, str, str], dict[float, list[Summary]]] = {}
+    for summary in found:
+        if (place := _place(summary)) is not None:
+            model, parameter, value = place
+            points = sweeps.setdefault((model, parameter, summary.sampler), {})
+            points.setdefault(value, []).append(summary)
+    grown = (_growth(key, points) for key, points in sweeps.items())
+    return [growth for growth in grown if growth is not None]
 
 
 def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
@@ -592,6 +644,60 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _sum(values: Sequence[float]) -> int | None:
     return int(sum(values)) if values else None
+
+
+# -- sweeps ----------------------------------------------------------------------------------
+
+
+def _place(summary: Summary) -> tuple[str, str, float] | None:
+    """Return the sweep that a cell is of: model, parameter and value; None if it is of none."""
+    if (label := SWEPT.fullmatch(summary.model)) is None:
+        return None
+    model, parameter = label.groups()
+    value = json.loads(summary.params).get(parameter)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (model, parameter, value) if is_number and value > 0 else None
+
+
+def _growth(key: tuple[str, str, str], points: dict[float, list[Summary]]) -> Growth | None:
+    costed = {v: group for v, group in points.items() if _values(group, "ms_per_ess")}
+    if len(costed) < MIN_POINTS:
+        return None
+
+    def exponent(column: str) -> Interval:
+        costs = [np.array(_values(group, column)) for group in costed.values()]
+        return Interval(*diagnostics.exponent_interval(np.array(list(costed), float), costs))
+
+    model, parameter, sampler = key
+    return Growth(
+        model=model,
+        parameter=parameter,
+        sampler=sampler,
+        smallest=min(costed),
+        largest=max(costed),
+        n_points=len(costed),
+        n_unreliable=sum(any(s.status == "unreliable" for s in g) for g in costed.values()),
+        n_uncosted=len(points) - len(costed),
+        time=exponent("ms_per_ess"),
+        evaluations=exponent("evaluations_per_ess"),
+    )
+
+
+def _with_exponents(found: list[Summary]) -> list[Summary]:
+    """Return summaries with the exponents of the sweeps they are of."""
+    columns = {
+        (growth.model, growth.sampler): {
+            f"{factor}_exponent{suffix}": bound
+            for factor, exponent in (("time", growth.time), ("evaluations", growth.evaluations))
+            for suffix, bound in zip(("", "_low", "_high"), astuple(exponent), strict=True)
+        }
+        for growth in growths(found)
+    }
+    places = ((_place(summary) or ("",))[0] for summary in found)
+    return [
+        replace(summary, **columns.get((model, summary.sampler), {}))
+        for model, summary in zip(places, found, strict=True)
+    ]
 
 
 # -- numbers ---------------------------------------------------------------------------------

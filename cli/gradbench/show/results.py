@@ -1,6 +1,7 @@
 """A run's table, and under it what it says in sentences."""
 
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from gradbench.config import Benchmark, Published
 from gradbench.execute import Outcome
-from gradbench.report import Contest, Interval, Row, Summary, contests, rows
+from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
 from gradbench.show.console import bare_table, console, item, significant
 
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
@@ -46,17 +47,26 @@ COLUMNS = (
 def results(
     found: Sequence[Summary], *, published: Published | None = None, to: Console | None = None
 ) -> None:
-    """Print a table for each model, and under it what it says in sentences."""
+    """Print a table for each model, all points of its sweep in one, and under it sentences."""
     to = to or console()
-    against = contests(found)
-    for model, group in groupby(rows(found), key=lambda row: row.model):
+    against, grown = contests(found), growths(found)
+    for label, group in groupby(rows(found), key=lambda row: _split(row.model)[0]):
         table = list(group)
-        first = next(s for s in found if s.model == model)
+        of_table = {row.model for row in table}
+        title = label if len(of_table) > 1 else table[0].model
         to.print()
-        to.print(Text(model, style="bold") + Text(_circumstances(table), style="dim"))
+        to.print(Text(title, style="bold") + Text(_circumstances(table), style="dim"))
         to.print(_table(table, to))
         to.print()
-        for line in _lines(table, [c for c in against if c.model == model], first):
+        lines = [
+            *(_growth(growth) for growth in grown if growth.model == label),
+            *_lines(
+                table,
+                [contest for contest in against if contest.model in of_table],
+                [summary for summary in found if summary.model in of_table],
+            ),
+        ]
+        for line in lines:
             to.print(item(line))
     if published is not None:
         to.print(item(_published(published)))
@@ -75,20 +85,29 @@ def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
 
 def _table(found: Sequence[Row], to: Console) -> Table:
     """Return the table with as many columns as the width has room for, the least needed dropped."""
-    columns = list(COLUMNS)
+    every = [*_points(found), *COLUMNS]
+    columns = list(every)
     while True:
         table = _render(found, columns)
         unbounded = to.options.update(max_width=1000)
         if to.measure(table, options=unbounded).maximum <= to.width or len(columns) <= 3:
             break
         columns.remove(min(columns, key=lambda column: column.rank))
-    if len(columns) < len(COLUMNS):
-        hidden = [
-            c.head.replace("\n/", "/").replace("\n", " ") for c in COLUMNS if c not in columns
-        ]
+    if len(columns) < len(every):
+        hidden = [c.head.replace("\n/", "/").replace("\n", " ") for c in every if c not in columns]
         table.caption = f"not shown for want of width: {', '.join(hidden)}"
         table.caption_justify = "left"
     return table
+
+
+def _points(found: Sequence[Row]) -> list[_Column]:
+    """Return a column with the sweep's parameters, if there are several points in the table."""
+    if len({row.model for row in found}) == 1:
+        return []
+    names = ", ".join(name for name, _ in _split(found[0].model)[1])
+    return [
+        _Column(names, lambda row: ", ".join(value for _, value in _split(row.model)[1]), 9, "left")
+    ]
 
 
 def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
@@ -96,7 +115,7 @@ def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
     for column in columns:
         table.add_column(column.head, justify=column.align, no_wrap=True, vertical="bottom")
     for above, row in zip((None, *found), found, strict=False):
-        if above is not None and row.status == "approximate" != above.status:
+        if above and (row.status == "approximate") != (above.status == "approximate"):
             table.add_section()
         style = "" if row.ms_per_ess is not None or row.status == "approximate" else "dim"
         table.add_row(*(column.text(row) for column in columns), style=style)
@@ -115,17 +134,24 @@ def _circumstances(found: Sequence[Row]) -> str:
     return f"  {replicates}, {start}"
 
 
-def _lines(found: Sequence[Row], against: Sequence[Contest], first: Summary) -> list[str]:
+def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Summary]) -> list[str]:
+    several = len({row.model for row in found}) > 1
+
+    def at(model: str) -> str:
+        return f" at {model[model.index('[') + 1 : -1]}" if several else ""
+
     # Of many only the next two and the dearest: the table has them all.
     told = against if len(against) <= MAX_CONTESTS else [*against[:2], against[-1]]
-    lines = [_sentence(contest) for contest in told]
+    lines = [_sentence(contest, at(contest.model)) for contest in told]
     judged = [
-        f"{row.sampler} {_with_interval(row.calibration)}" for row in found if row.calibration
+        f"{row.sampler}{at(row.model)} {_with_interval(row.calibration)}"
+        for row in found
+        if row.calibration
     ]
     if judged:
         lines.append(f"ESS claimed / ESS from errors against known moments: {'; '.join(judged)}")
     evidence = [
-        f"{row.sampler} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
+        f"{row.sampler}{at(row.model)} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
         for row in found
         if row.log_evidence
     ]
@@ -136,37 +162,69 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], first: Summary) -> 
             "approximations: seconds to reach their error, root mean square over parameters, in"
             " posterior sds; no draw of theirs is an effective sample"
         )
-    lines.append(_density(first))
-    lines += [_reason(row) for row in found if row.reason]
+    lines.append(_density(cells))
+    lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
 
 
-def _reason(row: Row) -> str:
+def _reason(row: Row, at: str) -> str:
     share = "" if row.n_status == row.n_replicates else f" in {row.n_status} of {row.n_replicates}"
-    return f"{row.sampler}: {row.status}{share}: {row.reason}"
+    return f"{row.sampler}{at}: {row.status}{share}: {row.reason}"
 
 
-def _sentence(contest: Contest) -> str:
+def _growth(growth: Growth) -> str:
+    """Return how fast a sampler's cost grows, and what that rests on."""
+    name = growth.parameter
+    basis = [
+        f"{name} {growth.smallest:g} … {growth.largest:g}",
+        f"{growth.n_points} points"
+        + (f", {growth.n_unreliable} of them unreliable" if growth.n_unreliable else ""),
+    ]
+    basis += [f"{growth.n_uncosted} without a cost left out"] if growth.n_uncosted else []
+    evaluations, time = (
+        f"{name}^{e.estimate:z.2f} [{e.low:z.2f}, {e.high:z.2f}]"
+        for e in (growth.evaluations, growth.time)
+    )
+    return (
+        f"cost of {growth.sampler} grows as {evaluations} in evaluations, {time} in time"
+        f" ({'; '.join(basis)})"
+    )
+
+
+def _sentence(contest: Contest, at: str) -> str:
     if contest.time.low <= 1 <= contest.time.high:
         return (
-            f"no clear difference in time between {contest.best} and {contest.other}:"
+            f"no clear difference in time between {contest.best} and {contest.other}{at}:"
             f" {_with_interval(contest.time)} times"
         )
     return (
-        f"{contest.best} is {_with_interval(contest.time)} times cheaper than {contest.other}"
+        f"{contest.best} is {_with_interval(contest.time)} times cheaper than {contest.other}{at}"
         f" in time, {_with_interval(contest.evaluations)} times in evaluations"
     )
 
 
-def _density(first: Summary) -> str:
-    if first.density_n_points is None:
+def _density(cells: Sequence[Summary]) -> str:
+    """Return the outcome of the density checks of the models in a table."""
+    firsts = {cell.model: cell for cell in reversed(cells)}.values()
+    checked = [first for first in firsts if first.density_n_points is not None]
+    if not checked:
         return "density check: not made"
-    values, slopes = first.density_value_error, first.density_gradient_error
+    n_points = sum(first.density_n_points or 0 for first in checked)
+    values = [first.density_value_error for first in checked]
+    slopes = [e for first in checked if (e := first.density_gradient_error) is not None]
+    known = [value for value in values if value is not None]
     return (
-        f"density check: {first.density_n_points} points, largest relative difference of values"
-        f" {'not finite' if values is None else f'{values:.0e}'}"
-        + ("" if slopes is None else f", of gradients {slopes:.0e}")
+        f"density check: {n_points} points, largest relative difference of values"
+        f" {f'{max(known):.0e}' if len(known) == len(values) else 'not finite'}"
+        + (f", of gradients {max(slopes):.0e}" if slopes else "")
     )
+
+
+def _split(model: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a model's label without the sweep's point, and that point's names and values."""
+    label, _, point = model.removesuffix("]").partition("[")
+    pairs = (pair.partition("=") for pair in re.split(r",(?=\w+=)", point)) if point else ()
+    return label, [(name, value) for name, _, value in pairs]
 
 
 def _published(published: Published) -> str:
