@@ -7,11 +7,13 @@ Origin: the size of the German credit data (1,000 cases, 24 predictors and an in
 samplers are compared since Holmes & Held (2006). The data are not those: covariates are drawn from
 a standard normal, the coefficients from the prior, both from ``seed``. Parameters: ``beta`` (k,),
 the intercept first. Geometry: close to a normal of condition number about 3; what it tests is a
-density whose evaluation takes longer than the sampler's own work. Reference: none.
+density whose evaluation takes longer than the sampler's own work. Reference: a long run.
 """
 
 import numpy as np
 import pymc as pm
+
+from gradbench.reference import Reference, stored
 
 
 def model(n: int = 1000, k: int = 25, seed: int = 1) -> pm.Model:
@@ -23,3 +25,8 @@ def model(n: int = 1000, k: int = 25, seed: int = 1) -> pm.Model:
         beta = pm.Normal("beta", 0.0, 1.0, shape=k)
         pm.Bernoulli("y", logit_p=x @ beta, observed=y.astype(int))
     return regression
+
+
+def reference(n: int = 1000, k: int = 25, seed: int = 1) -> Reference | None:
+    """Return the moments of a long run, or None."""
+    return stored(__file__, {"n": n, "k": k, "seed": seed})
