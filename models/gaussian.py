@@ -16,6 +16,8 @@ from gradbench.stan import StanProgram
 
 def model(dim: int = 50) -> pm.Model:
     """Return the model; ``dim`` is the number of coordinates, at least 1."""
+    if dim < 1:
+        raise ValueError(f"dim must be at least 1, not {dim}")
     with pm.Model() as gaussian:
         pm.Normal("x", 0.0, 1.0, shape=dim)
     return gaussian

@@ -18,6 +18,8 @@ from gradbench.reference import Reference, stored
 
 def model(n: int = 1000, k: int = 25, seed: int = 1) -> pm.Model:
     """Return the model; ``n`` cases, ``k`` coefficients with the intercept, both at least 1."""
+    if min(n, k) < 1:
+        raise ValueError(f"n and k must be at least 1; not {n}, {k}")
     rng = np.random.default_rng(seed)
     x = np.column_stack([np.ones(n), rng.standard_normal((n, k - 1))])
     y = rng.random(n) < 1 / (1 + np.exp(-x @ rng.standard_normal(k)))
