@@ -27,7 +27,7 @@ from scipy import special
 from gradbench.draws import FloatArray
 from gradbench.reference import Moments, Reference
 
-MU_MAX = 10.0
+MU_MAX = np.float64(10.0)  # of a plain 10.0 PyTensor takes the logarithm in single precision
 GAMMA_MIN, GAMMA_MAX = 1e-10, 10.0
 N_NODES = 400  # of Gauss and Legendre's quadrature over mu
 N_CELLS = 4000  # of the grid from which mu is drawn
