@@ -15,6 +15,7 @@ means and R-hat tell that they are not. Reference: exact.
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 
 from gradbench.reference import Moments, Reference
 
@@ -26,8 +27,8 @@ def model(dim: int = 2, separation: float = 10.0, weight: float = 0.3) -> pm.Mod
     with pm.Model() as mixture:
         x = pm.Normal("x", 0.0, 1 + mode, shape=dim)
         upper, lower = (pm.logp(pm.Normal.dist(at, 1.0), x).sum() for at in (mode, -mode))
-        modes = pm.math.logaddexp(np.log(weight) + upper, np.log1p(-weight) + lower)
-        pm.Potential("modes", modes - pm.logp(prior, x).sum())
+        parts = pt.stack([np.log(weight) + upper, np.log1p(-weight) + lower])
+        pm.Potential("modes", pt.logsumexp(parts) - pm.logp(prior, x).sum())
     return mixture
 
 

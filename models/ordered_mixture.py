@@ -33,7 +33,8 @@ def model(n: int = 100, seed: int = 1) -> pm.Model:
         )
         sigma = pm.LogNormal("sigma", 0.0, 0.5, shape=2)
         first, second = (pm.logp(pm.Normal.dist(mu[k], sigma[k]), y) for k in (0, 1))
-        pm.Potential("y", pt.logaddexp(pt.log(w) + first, pt.log1p(-w) + second).sum())
+        parts = pt.stack([pt.log(w) + first, pt.log1p(-w) + second])
+        pm.Potential("y", pt.logsumexp(parts, axis=0).sum())
     return mixture
 
 
