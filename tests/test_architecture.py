@@ -19,6 +19,7 @@ ORDER = [
     "draws",
     "reference",
     "compat",
+    "implicit",
     "stan",
     "target",
     "models",

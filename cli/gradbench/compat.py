@@ -28,12 +28,42 @@ def pymc() -> Any:
     return pymc
 
 
+class OwnGradient:
+    """The base, beside PyTensor's, of an Op that says itself how it is differentiated.
+
+    The Op defines ``pullback(inputs, outputs, cotangents)``, as PyTensor 3 calls it, and ``jax()``,
+    which returns the function that JAX traces in its place, with the same derivative by JAX.
+    """
+
+    def L_op(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:  # noqa: N802
+        """Return ``pullback`` by the name that PyTensor 2 calls."""
+        return self.pullback(inputs, outputs, cotangents)
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
+        """Return the cotangents of the inputs, as graphs."""
+        raise NotImplementedError
+
+    def jax(self) -> Any:
+        """Return the function of JAX arrays that does what the Op does."""
+        raise NotImplementedError
+
+
+def jax_funcify() -> Any:
+    """Return PyTensor's conversion to JAX, which from now on knows every ``OwnGradient``."""
+    from pytensor.link.jax.dispatch import jax_funcify
+
+    jax_funcify.register(OwnGradient, lambda op, **_: op.jax())
+    return jax_funcify
+
+
 def mode(backend: str) -> Any:
     """Return the PyTensor mode of a backend, None for what a PyMC user gets by default."""
     from pytensor.compile.mode import get_mode
 
     if backend == "default":
         return None
+    if backend == "jax":
+        jax_funcify()
     return get_mode({"c": "CVM", "numba": "NUMBA", "jax": "JAX"}[backend])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from gradbench import compat
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.reference import Reference
@@ -126,7 +127,6 @@ class Target:
         from pytensor.graph.fg import FunctionGraph
         from pytensor.graph.replace import clone_replace
         from pytensor.graph.traversal import graph_inputs
-        from pytensor.link.jax.dispatch import jax_funcify
 
         flat, outputs = self.joined([self.model.logp()])
         shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
@@ -135,7 +135,7 @@ class Target:
         graph = FunctionGraph([flat, *plain], outputs, clone=True)
         mode = get_mode("JAX").including("local_check_parameter_to_ninf_switch")
         mode.optimizer.rewrite(graph)
-        function = jax_funcify(graph)
+        function = compat.jax_funcify()(graph)
         values = [variable.get_value() for variable in shared]
         return lambda x: function(x, *values)[0]
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import compat
 from gradbench.draws import Draws, Evaluations, FloatArray
 from gradbench.samplers import base
 from gradbench.samplers.base import Backend
@@ -79,6 +80,8 @@ class Nuts:
         self._options = options
         self._ndim = target.ndim
         self._watch = _Watch()
+        if options.backend == "jax":
+            compat.jax_funcify()
         compiled = nutpie.compile_pymc_model(target.model, backend=options.backend)
         if options.backend == "numba":
             self._compiled, self._density = _watched_numba(compiled, self._watch)
