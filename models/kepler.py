@@ -10,14 +10,14 @@ own solves it, and the gradient comes from the implicit function theorem (``grad
 
 Origin: the operation with which the texts on automatic differentiation that this project grew out
 of show how a custom gradient is written. The ``n`` velocities are made from ``seed``, in m/s, over
-60 days, with :math:`\sigma = 2`. Parameters: ``period_offset``, for the period is known, as from
-transits, :math:`P = 11.2 + 0.02\,\mathcal N(0, 1)` days; ``amplitude``
-:math:`K \sim \mathrm{LogNormal}(3, 1)`; ``shape`` (2,), a bivariate Student t of 2 degrees of
-freedom with :math:`e = |z|^2 / (1 + |z|^2)` and :math:`\omega` its direction, which makes
-:math:`e` uniform on (0, 1) and :math:`\omega` on the circle; ``longitude`` (2,), standard normals
-with :math:`\lambda` their direction; ``velocity`` :math:`\gamma \sim \mathcal N(0, 10^2)`;
-``jitter`` :math:`s \sim \mathrm{HalfNormal}(5)`. Geometry: one mode, bent where :math:`e` and
-:math:`\omega` trade off, a free radius in ``longitude``. Reference: a long run, where stored.
+60 days, with :math:`\sigma = 2`. Parameters: ``period_offset`` and ``longitude_offset``, standard
+normals, for both are known beforehand, as from transits: :math:`P = 11.2 \pm 0.02` days and
+:math:`\lambda = 2 \pm 0.3`; ``amplitude`` :math:`K \sim \mathrm{LogNormal}(3, 1)`; ``shape`` (2,),
+standard normals with :math:`e = |z|^2 / (2 + |z|^2)` and :math:`\omega` their direction, so that
+:math:`e` is spread over (0, 1) and :math:`\omega` over the circle; ``velocity``
+:math:`\gamma \sim \mathcal N(0, 10^2)`; ``jitter`` :math:`s \sim \mathrm{HalfNormal}(5)`. Geometry:
+one mode, mildly bent; what it tests is an operation that autodiff can't see through. Reference: a
+long run, where stored.
 """
 
 from typing import Any
@@ -32,8 +32,9 @@ from gradbench.draws import FloatArray
 from gradbench.reference import Reference, stored
 
 PERIOD, PERIOD_SD = 11.2, 0.02
+LONGITUDE, LONGITUDE_SD = 2.0, 0.3
 SIGMA = 2.0
-TRUTH = {"K": 25.0, "e": 0.4, "omega": 0.8, "lambda": 2.0, "gamma": 3.0, "jitter": 2.0}
+TRUTH = {"K": 25.0, "e": 0.4, "omega": 0.8, "gamma": 3.0, "jitter": 2.0}
 
 
 def _bracket(mean: Any, e: Any) -> tuple[Any, Any]:
@@ -53,20 +54,20 @@ def model(n: int = 40, seed: int = 1) -> pm.Model:
         raise ValueError(f"n: at least 1 velocity is needed, not {n}")
     t, v = _data(n, seed)
     with pm.Model() as orbit:
-        period = pm.Deterministic(
-            "period", PERIOD + PERIOD_SD * pm.Normal("period_offset", 0.0, 1.0)
+        period = pm.Deterministic("period", PERIOD + PERIOD_SD * pm.Normal("period_offset"))
+        longitude = pm.Deterministic(
+            "longitude", LONGITUDE + LONGITUDE_SD * pm.Normal("longitude_offset")
         )
         amplitude = pm.LogNormal("amplitude", 3.0, 1.0)
-        x, y = z = pm.MvStudentT("shape", nu=2, mu=np.zeros(2), scale=0.5 * np.eye(2), shape=2)
-        square = (z**2).sum()
-        e = pm.Deterministic("e", square / (1 + square))
-        cos, sin = x / pt.sqrt(square), y / pt.sqrt(square)
-        towards = pm.Normal("longitude", 0.0, 1.0, shape=2)
+        z = pm.Normal("shape", shape=2)
         gamma = pm.Normal("velocity", 0.0, 10.0)
         jitter = pm.HalfNormal("jitter", 5.0)
 
-        start = pt.arctan2(towards[1], towards[0]) - pt.arctan2(y, x)
-        anomaly = eccentric_anomaly(2 * np.pi * t / period + start, e)
+        square = z[0] ** 2 + z[1] ** 2
+        e = pm.Deterministic("e", square / (2 + square))
+        cos, sin = z[0] / pt.sqrt(square), z[1] / pt.sqrt(square)
+        mean_anomaly = 2 * np.pi * t / period + longitude - pt.arctan2(z[1], z[0])
+        anomaly = eccentric_anomaly(mean_anomaly, e)
         distance = 1 - e * pt.cos(anomaly)
         cos_true = (pt.cos(anomaly) - e) / distance
         sin_true = pt.sqrt(1 - e**2) * pt.sin(anomaly) / distance
@@ -85,7 +86,7 @@ def _data(n: int, seed: int) -> tuple[FloatArray, FloatArray]:
     rng = np.random.RandomState(seed)
     t = np.sort(rng.uniform(-30.0, 30.0, n))
     e, omega = TRUTH["e"], TRUTH["omega"]
-    mean = 2 * np.pi * t / PERIOD + TRUTH["lambda"] - omega
+    mean = 2 * np.pi * t / PERIOD + LONGITUDE - omega
     anomaly = mean
     for _ in range(100):  # converges as e**k
         anomaly = mean + e * np.sin(anomaly)
