@@ -42,9 +42,7 @@ def model(seed: int = 1) -> pm.Model:
     """Return the model."""
     y = _data(seed)
     with pm.Model() as populations:
-        theta = pm.Deterministic(
-            "theta", CENTRE * pt.exp(SPREAD * pm.Normal("log_theta", shape=6))
-        )
+        theta = pm.Deterministic("theta", CENTRE * pt.exp(SPREAD * pm.Normal("log_theta", shape=6)))
         sigma = pm.LogNormal("sigma", -1.0, 1.0)
         pm.Normal("log_y", pt.log(Populations()(theta)), sigma, observed=np.log(y))
     return populations
@@ -89,7 +87,7 @@ class Populations(OwnGradient, Op):  # type: ignore[misc]
                 return state + (first + 2 * second + 2 * third + last) / (6 * STEPS)
 
             def rates(state: Any) -> Any:
-                return jnp.stack(_rates(*state, *theta[:4]))
+                return jnp.stack(_rates(state[0], state[1], theta))
 
             return jax.lax.scan(year, theta[4:], None, length=YEARS)[1]
 
@@ -125,8 +123,9 @@ def _(_op: Any, **_: Any) -> Any:
     return numba.njit(lambda theta: _integrate(theta, 6)[:, 1:])
 
 
-def _rates(u: Any, v: Any, alpha: Any, beta: Any, gamma: Any, delta: Any) -> tuple[Any, Any]:
+def _rates(u: Any, v: Any, theta: Any) -> tuple[Any, Any]:
     """Return the growth of prey and predators."""
+    alpha, beta, gamma, delta = theta[0], theta[1], theta[2], theta[3]
     return alpha * u - beta * u * v, delta * u * v - gamma * v
 
 
@@ -164,7 +163,7 @@ def _growth(state: Any, theta: Any, growth: Any) -> None:
     """Write the growth of a state: of the populations, and of their derivatives by theta."""
     alpha, beta, gamma, delta = theta[0], theta[1], theta[2], theta[3]
     u, v = state[0], state[1]
-    growth[0], growth[1] = _compiled_rates(u, v, alpha, beta, gamma, delta)
+    growth[0], growth[1] = _compiled_rates(u, v, theta)
     for j in range(2, len(state), 2):
         growth[j] = (alpha - beta * v) * state[j] - beta * u * state[j + 1]
         growth[j + 1] = delta * v * state[j] + (delta * u - gamma) * state[j + 1]

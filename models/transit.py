@@ -62,7 +62,7 @@ def reference(n: int = 100, seed: int = 1) -> Reference | None:
 
 
 def hidden(z: Any, r: Any, u1: Any, u2: Any) -> Any:
-    """Return the hidden share of the star's light, the shape of ``z``; for r below 1.
+    """Return the hidden share of the star's light, the shape of ``z``, for ``r`` below 1.
 
     The edge of what is hidden is the part of the planet's limb that is before the star, from the
     angle ``first`` to pi on either side, and the part of the star's limb behind the planet, to the
@@ -76,12 +76,13 @@ def hidden(z: Any, r: Any, u1: Any, u2: Any) -> Any:
 
     x, weights = np.polynomial.legendre.leggauss(NODES)
     x, weights = (x + 1) / 2, weights / 2
-    z_, span = z[..., None], np.pi - first[..., None]
+    z_, r_ = z[..., None], pt.as_tensor(r)[..., None]
+    span = np.pi - first[..., None]
     angle = span * x**2  # from the first, where mu starts as the root of it
-    outer = pt.maximum(1 - (z_ + r) ** 2, 0.0)
-    mu_square = outer + 4 * z_ * r * pt.sin(angle / 2) * pt.sin(np.pi - span + angle / 2)
+    outer = pt.maximum(1 - (z_ + r_) ** 2, 0.0)
+    mu_square = outer + 4 * z_ * r_ * pt.sin(angle / 2) * pt.sin(np.pi - span + angle / 2)
     mu = pt.sqrt(pt.maximum(mu_square, TINY))
-    along = _within(mu, u1, u2) * (r**2 - z_ * r * pt.cos(span - angle))
+    along = _within(mu, u1, u2) * (r_**2 - z_ * r_ * pt.cos(span - angle))
     before = 2 * (along * span * 2 * x * weights).sum(axis=-1)
     whole = _within(0.0, u1, u2)
     return before / (2 * np.pi * whole) + behind / np.pi
@@ -104,4 +105,6 @@ def _data(n: int, seed: int) -> tuple[FloatArray, FloatArray]:
     t = np.linspace(-3.0, 3.0, n)
     path = (TRUTH[name] for name in ("mid", "duration", "impact", "radius"))
     share = hidden(pt.as_tensor(_distance(t, *path)), TRUTH["radius"], TRUTH["u1"], TRUTH["u2"])
-    return t, -1000 * share.eval(mode="FAST_COMPILE") + NOISE * np.random.RandomState(seed).standard_normal(n)
+    return t, -1000 * share.eval(mode="FAST_COMPILE") + NOISE * np.random.RandomState(
+        seed
+    ).standard_normal(n)

@@ -68,14 +68,19 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
         is_done = is_newton & (ps.abs(step) <= slack)
         self._advanced = [after, low, high, ps.abs(after - y), is_done]
 
-        low, high = bracket(*x)
+        low, high = (ps.cast(bound, "float64") for bound in bracket(*x))
         self._start = [0.5 * (low + high), low, high, high - low]
-        loop = ScalarLoop(self._state, self._advanced[:-1], constant=x, until=is_done)
-        super().__init__(x, [loop(MAX_STEPS, *self._start, *x)[0]])
+        self._loop = ScalarLoop(self._state, self._advanced[:-1], constant=x, until=is_done)
+        super().__init__(x, [self._loop(MAX_STEPS, *self._start, *x)[0]])
 
     def clone(self) -> "Root":
         """Return itself: nothing in it ever changes."""
         return self
+
+    def perform(self, _node: Any, inputs: Any, outputs: Any) -> None:
+        """Search in Python: PyTensor's own way takes the loop's last output for its first."""
+        start = Composite(self._x, [ps.identity(value) for value in self._start])
+        outputs[0][0] = self._loop.impl(MAX_STEPS, *start.impl(*inputs), *inputs)[0]
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> Any:
         """Return the cotangents of x, by the implicit function theorem."""
@@ -90,7 +95,7 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
         advance = _traced([*self._state, *self._x], self._advanced)
         slopes = _traced([self._state[0], *self._x], self._slopes)
 
-        @jax.custom_jvp
+        @jax.custom_jvp  # type: ignore[untyped-decorator]
         def solve(*x: Any) -> Any:
             def goes_on(carry: Any) -> Any:
                 n, *_, is_done = carry

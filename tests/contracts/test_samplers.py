@@ -207,8 +207,8 @@ class Calls:
 
         calls = self
 
-        class CountingNormal(Op):  # type: ignore[misc]
-            """A standard normal's log-density; its gradient goes through another Op."""
+        class CountingNormal(compat.OwnGradient, Op):  # type: ignore[misc]
+            """A standard normal's log-density, which counts however it is called."""
 
             def make_node(self, x: Any) -> Any:
                 return Apply(self, [x], [pt.dscalar()])
@@ -217,33 +217,25 @@ class Calls:
                 calls.count()
                 outputs[0][0] = np.asarray(-0.5 * np.sum(inputs[0] ** 2))
 
-            def grad(self, inputs: Any, gradients: Any) -> Any:
-                return [-inputs[0] * gradients[0]]
+            def pullback(self, inputs: Any, _outputs: Any, cotangents: Any) -> Any:
+                return [-inputs[0] * cotangents[0]]
 
-            def pullback(self, inputs: Any, _outputs: Any, gradients: Any) -> Any:
-                return [-inputs[0] * gradients[0]]
+            def jax(self) -> Any:
+                import jax
+                import jax.numpy as jnp
 
-        self.op = CountingNormal
+                def normal(x: Any) -> Any:
+                    jax.debug.callback(lambda _: calls.count(), x)  # given x: once for each point
+                    return -0.5 * jnp.sum(x**2)
+
+                return normal
+
         with pm.Model() as model:
             pm.Potential("counted", CountingNormal()(pm.Normal("x", shape=4)))
         self.target = Target(model, mode=compat.mode("c"))
 
     def count(self) -> None:
         self.n += 1
-
-    def for_jax(self) -> None:
-        """Teach JAX the counted density."""
-        import jax
-        import jax.numpy as jnp
-        from pytensor.link.jax.dispatch import jax_funcify
-
-        @jax_funcify.register(self.op)  # type: ignore[untyped-decorator]
-        def convert(_op: Any, **_: Any) -> Any:
-            def normal(x: Any) -> Any:
-                jax.debug.callback(lambda _: self.count(), x)  # given x: once for each point
-                return -0.5 * jnp.sum(x**2)
-
-            return normal
 
 
 @pytest.fixture
@@ -269,16 +261,13 @@ def test_counts_are_exact(name: str, given: dict[str, Any], calls: Calls) -> Non
     if (remedy := samplers.remedy(name)) is not None:
         pytest.skip(remedy)
     options = options_of(name, tune=120, draws=80, **given)
-    uses_jax = options.backend == "jax"
-    if uses_jax:
-        calls.for_jax()
     if (reason := samplers.load(name).unsuited(calls.target, options)) is not None:
         pytest.skip(reason)
     built = samplers.load(name).build(calls.target, options)
     start = np.random.default_rng(0).standard_normal((options.n_starts, 4))
     calls.n = 0
     draws = built.sample(start, seed=1, stopwatch=Stopwatch())
-    if uses_jax:
+    if options.backend == "jax":
         import jax
 
         jax.effects_barrier()
