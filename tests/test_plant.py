@@ -14,7 +14,7 @@ FILE = Path(__file__).parents[1] / "models" / "logistic_regression.py"
 
 
 def target(planted: Planted | None = None) -> Target:
-    model, *_ = models.load(FILE, {"n": 50, "k": 3})
+    model, *_ = models.load(models.Source(FILE), {"n": 50, "k": 3})
     if planted is not None:
         plant.plant(model, planted)
     return Target(model)

@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from gradbench import models, samplers
+from gradbench import models, posteriordb, samplers
 from gradbench.document import MAX_BYTES, Document, Key, kind
 from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
 from gradbench.samplers.base import Options
@@ -57,9 +57,34 @@ class _Map(BaseModel):
 class ModelEntry(_Map):
     """A model: where it is, its parameters, and those that a sweep varies."""
 
-    use: str = Field(description="name of a shipped model, or path of a .py file")
+    use: str = Field(
+        description="name of a shipped model, path of a .py or .stan file, or posteriordb:NAME"
+    )
+    data: str | None = Field(None, description="path of a Stan program's data, a JSON file")
+    posteriordb: str | None = Field(None, description="path of a copy of posteriordb")
     params: dict[str, JsonValue] = Field({}, description="arguments of its model() function")
     sweep: Sweep = Field({}, description="lists of values: one model for each combination")
+
+    def source(self, folder: Path) -> models.Source:
+        """Return where it is; ``folder`` is where relative paths start.
+
+        Raises:
+            ModelError: there is no such model or file.
+        """
+        found = models.find(self.use, folder, database=self.posteriordb)
+        return found if self.data is None else models.with_data(found, self.data, folder)
+
+    def absolute(self, folder: Path) -> "ModelEntry":
+        """Return it with absolute paths, those from the environment written out."""
+        source = self.source(folder)
+        update: dict[str, str] = {}
+        if self.use.startswith(posteriordb.PREFIX):
+            update["posteriordb"] = str(posteriordb.home(self.posteriordb, folder))
+        elif self.use not in models.names():
+            update["use"] = str(source.path)
+        if source.data is not None:
+            update["data"] = str(source.data)
+        return self.model_copy(update=update)
 
 
 class SamplerEntry(_Map):
@@ -167,7 +192,7 @@ def names() -> list[str]:
 def load(source: str, overrides: Sequence[str] = ()) -> Benchmark:
     """Return the benchmark of a file or shipped name, with ``key=value`` overrides.
 
-    Paths of models are made absolute and defaults filled in.
+    Paths of models and their data are made absolute and defaults filled in.
 
     Raises:
         ConfigError: it can't be used; the message names file, line, column and key.
@@ -195,6 +220,32 @@ def read(text: str, name: str, folder: Path, overrides: Sequence[str] = ()) -> B
     problems = list(_second_look(benchmark, document, folder))
     _refuse(problems)
     return _resolve(benchmark, folder)
+
+
+def model(
+    use: str, *, data: str | None, posteriordb: str | None, params: Sequence[str]
+) -> ModelEntry:
+    """Return the entry of a model that is given in words, paths relative to the current folder.
+
+    Raises:
+        ModelError, ConfigError: there is no such model, or it has no such parameter.
+    """
+    values = {}
+    for assignment in params:
+        key, equals, text = assignment.partition("=")
+        if not (equals and key):
+            raise ConfigError(f"--param {assignment}: write it as --param key=value")
+        values[key] = Document(f"value: {text}", f"--param {key}").value["value"]
+    entry = ModelEntry(use=use, data=data, posteriordb=posteriordb, params=values)
+    signature = models.signature(entry.source(Path()))
+    _refuse(
+        [
+            ConfigError(f"--param {name}: {refusal}")
+            for name in values
+            if (refusal := signature.refusal(name)) is not None
+        ]
+    )
+    return entry
 
 
 def only(benchmark: Benchmark, labels: Sequence[str]) -> Benchmark:
@@ -306,12 +357,7 @@ def _validate(document: Document) -> Benchmark:
 
 def _resolve(benchmark: Benchmark, folder: Path) -> Benchmark:
     """Return it with model files absolute and every sampler's defaults written out."""
-    entries = {
-        label: entry.model_copy(update={"use": str(models.find(entry.use, folder))})
-        if entry.use not in models.names()
-        else entry
-        for label, entry in benchmark.models.items()
-    }
+    entries = {label: entry.absolute(folder) for label, entry in benchmark.models.items()}
     filled = {}
     for label, entry in benchmark.samplers.items():
         first = {name: values[0] for name, values in entry.sweep.items()}
@@ -342,19 +388,24 @@ def _look_at_model(
 ) -> Iterator[ConfigError]:
     at: Key = ("models", label)
     try:
-        signature = models.signature(models.find(entry.use, folder))
+        source = models.find(entry.use, folder, database=entry.posteriordb)
+        signature = models.signature(source)
     except ModelError as error:
         yield document.error((*at, "use"), str(error))
         return
+    if entry.posteriordb is not None and not entry.use.startswith(posteriordb.PREFIX):
+        problem = f"belongs to a model with use: {posteriordb.PREFIX}NAME"
+        yield document.error((*at, "posteriordb"), problem)
+    if entry.data is not None:
+        try:
+            models.with_data(source, entry.data, folder)
+        except ModelError as error:
+            yield document.error((*at, "data"), str(error))
     yield from _sweep_problems(entry.sweep, set(entry.params), at, document)
     for section, names in (("params", entry.params), ("sweep", entry.sweep)):
         for name in names:
-            if not signature.takes_any and name not in signature.parameters:
-                known = ", ".join(signature.parameters) or "none"
-                hint = did_you_mean(name, list(signature.parameters))
-                yield document.error(
-                    (*at, section, name), f"the model has no such parameter{hint} (it has: {known})"
-                )
+            if (refusal := signature.refusal(name)) is not None:
+                yield document.error((*at, section, name), refusal)
 
 
 def _look_at_sampler(label: str, entry: SamplerEntry, document: Document) -> Iterator[ConfigError]:

@@ -77,19 +77,9 @@ def points(target: Target) -> FloatArray:
     The second half is where a run spends its time, or nearer to it than the first. They are the
     same in every run, whatever its seed, so that runs can be held against each other.
     """
-    from scipy.optimize import minimize
-
     rng = np.random.default_rng(0)
     initial = target.initial(rng, N_POINTS)
-
-    def negative(x: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = target.logdensity_and_gradient(x)
-        return -value, -gradient
-
-    options = {"maxiter": 5}
-    ascended = [
-        minimize(negative, x, jac=True, method="L-BFGS-B", options=options).x for x in initial
-    ]
+    ascended = [target.ascended(x, maxiter=5) for x in initial]
     return np.concatenate([initial, np.array(ascended) + 0.1 * rng.standard_normal(initial.shape)])
 
 

@@ -9,6 +9,7 @@ from gradbench import export, grid, machine, models, report, store
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import StoreError
+from gradbench.models import Source
 from gradbench.report import Summary
 from gradbench.result import CellResult
 from gradbench.runner import Observer, Runner
@@ -43,7 +44,7 @@ def start(
         ModelError, SamplerError: the plan can't be run; nothing was written.
         SaveError: a result can't be written; those before it are kept.
     """
-    models_at = paths(benchmark, base)
+    models_at = sources(benchmark, base)
     cells = grid.cells(benchmark)
     display.planned(len(cells))
     with Runner(benchmark, models_at, display) as runner:
@@ -63,11 +64,11 @@ def resume(path: Path, display: Display, *, save_draws: bool) -> Outcome:
     """
     stored = store.read(path)
     benchmark = stored.benchmark
-    models_at = paths(benchmark, path)
+    models_at = sources(benchmark, path)
     for label, fingerprint in fingerprints(models_at).items():
         if stored.models.get(label) != fingerprint:
             raise StoreError(
-                f"{path}: {models_at[label]} has changed since this run began;"
+                f"{path}: {models_at[label].path} has changed since this run began;"
                 " restore the model, or start a new run"
             )
     done = {result.cell.id for result in stored.results}
@@ -120,11 +121,15 @@ def tabulate(folder: RunFolder) -> list[Summary]:
     return summaries
 
 
-def paths(benchmark: Benchmark, base: Path) -> dict[str, Path]:
-    """Return the file of each model, by its label with the sweep's point."""
-    return {cell.model: models.find(cell.model_use, base) for cell in grid.cells(benchmark)}
+def sources(benchmark: Benchmark, base: Path) -> dict[str, Source]:
+    """Return where each model is, by its label with the sweep's point."""
+    return {
+        label + suffix: entry.source(base)
+        for label, entry in benchmark.models.items()
+        for suffix, _ in grid.points(entry.sweep)
+    }
 
 
-def fingerprints(models_at: Mapping[str, Path]) -> dict[str, str]:
-    """Return the fingerprint of each model's file."""
-    return {label: models.fingerprint(path) for label, path in models_at.items()}
+def fingerprints(models_at: Mapping[str, Source]) -> dict[str, str]:
+    """Return the fingerprint of each model's files."""
+    return {label: models.fingerprint(source) for label, source in models_at.items()}

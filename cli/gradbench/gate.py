@@ -132,12 +132,12 @@ def check(
         SaveError: a result can't be written; those before it are kept.
     """
     benchmark = benchmark.model_copy(update={"replicates": max_replicates})
-    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
     other = _not_comparable(cells, baseline)
     cells = [cell for cell in cells if cell.key not in other.series]
-    with Runner(benchmark, paths, display) as runner:
+    with Runner(benchmark, sources, display) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": execute.fingerprints(paths)}
+        about = {"machine": machine.describe(), "models": execute.fingerprints(sources)}
         folder = store.create(root, benchmark, about)
         blocks = _Blocks(cells, display, size=max_replicates)
 
@@ -173,17 +173,17 @@ def ab(
     """
     looks = looks or rule.looks(max_replicates)
     benchmark = benchmark.model_copy(update={"replicates": looks[-1].n_replicates})
-    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
     with ExitStack() as stack:
         runners, folders = [], []
         for variant in variants:
             runner = Runner(
-                benchmark, paths, display, python=variant.python, planted=variant.planted
+                benchmark, sources, display, python=variant.python, planted=variant.planted
             )
             runners.append(stack.enter_context(runner))
             runner.preflight([cell for cell in cells if cell.replicate == 0])
         for variant, runner in zip(variants, runners, strict=True):
-            about = {"machine": runner.machine(), "models": execute.fingerprints(paths)}
+            about = {"machine": runner.machine(), "models": execute.fingerprints(sources)}
             named = benchmark.model_copy(update={"name": f"{benchmark.name}-{variant.name}"})
             folders.append(store.create(root, named, about))
         blocks = _Blocks(cells, display, size=PER_PROCESS, n_sides=2)

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradbench import timing
 from gradbench.draws import FloatArray
 from gradbench.samplers.base import Built
-from gradbench.timing import Stopwatch
 
 if TYPE_CHECKING:
     import pymc as pm
 
 TRIAL = 20_000  # work of the trial that tells what a unit of work costs
-N_TIMED = 7  # batches, of which the fastest counts
-BATCH_S = 0.02  # CPU seconds of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +69,7 @@ def seconds(built: Built, points: FloatArray) -> float:
         gradients = built.gradient(points)
         return built.logdensity(points) if gradients is None else gradients
 
-    def batch(n: int) -> float:
-        stopwatch = Stopwatch()
-        stopwatch.start("sampling")
-        for _ in range(n):
-            call()
-        stopwatch.stop()
-        return stopwatch.timing.sampling.cpu_s / n
-
-    call()
-    n = max(1, int(BATCH_S / max(batch(3), 1e-6)))
-    return min(batch(n) for _ in range(N_TIMED))
+    return timing.seconds(call)
 
 
 def work_for(share: float, plain_s: float, trial_s: float) -> int:

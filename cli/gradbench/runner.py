@@ -22,7 +22,9 @@ from gradbench import __version__, density, machine, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
 from gradbench.errors import InterpreterError, ModelError, SamplerError
+from gradbench.examine import Examination
 from gradbench.grid import Cell, Key
+from gradbench.models import Source
 from gradbench.plant import Planted
 from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
 
@@ -58,7 +60,8 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [python, "-m", "gradbench.worker", str(theirs.fileno()), str(os.getpid())],
+                # -P: no numpy.py in the user's folder stands in for NumPy.
+                [python, "-P", "-m", "gradbench.worker", str(theirs.fileno()), str(os.getpid())],
                 env=machine.environment(threads),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -137,7 +140,7 @@ class Runner:
 
     Args:
         benchmark: threads, limits and gates.
-        paths: the file of each model, by label.
+        sources: where each model is, by label.
         observer: is told what is under way.
         python: the interpreter of the workers.
         planted: makes a model dearer to a sampler on purpose, to try the gate; by their labels.
@@ -146,14 +149,14 @@ class Runner:
     def __init__(
         self,
         benchmark: Benchmark,
-        paths: Mapping[str, Path],
+        sources: Mapping[str, Source],
         observer: Observer,
         *,
         python: str = sys.executable,
         planted: Mapping[Key, Planted] = MappingProxyType({}),
     ) -> None:
         self._benchmark = benchmark
-        self._paths = paths
+        self._sources = sources
         self._observer = observer
         self._python = python
         self._planted = planted
@@ -199,7 +202,7 @@ class Runner:
             try:
                 answer = worker.call(
                     "describe",
-                    path=str(self._paths[label]),
+                    source=self._sources[label].to_json(),
                     params=dict(first.params),
                     init=first.init,
                     runs=runs,
@@ -271,10 +274,10 @@ class Runner:
         for label, group in groupby(cells, key=lambda cell: cell.model):
             for sampler, cell in _first_of_each(list(group)).items():
                 self._start_spares(1)
-                path = str(self._paths[label])
+                source = self._sources[label].to_json()
                 try:
                     work = self._spares[0].call(
-                        "calibrate", path=path, cell=cell.to_json(), share=share
+                        "calibrate", source=source, cell=cell.to_json(), share=share
                     )
                 except Stopped as stopped:
                     raise ModelError(f"{sampler} on {label}: {stopped.reason}") from stopped
@@ -375,7 +378,7 @@ class Runner:
             planted = self._planted.get(cell.key)
             worker.call(
                 "build",
-                path=str(self._paths[cell.model]),
+                source=self._sources[cell.model].to_json(),
                 cell=cell.to_json(),
                 planted=planted and asdict(planted),
             )
@@ -402,6 +405,22 @@ class Runner:
         self._workers, self._spares = {}, []
 
 
+def examine(source: Source, params: Mapping[str, Any]) -> Examination:
+    """Return what there is to say of a model, from a worker of one thread.
+
+    Raises:
+        ModelError: it can't be loaded, compiled, or started from anywhere.
+    """
+    worker = Worker(threads=1, limits=Limits())
+    try:
+        found = worker.call("examine", source=source.to_json(), params=dict(params))
+    except Stopped as stopped:
+        raise ModelError(stopped.reason) from stopped
+    finally:
+        worker.close()
+    return Examination.from_json(found)
+
+
 def interpreter(path: Path) -> str:
     """Return the command of another Python that can run our workers.
 
@@ -415,7 +434,7 @@ def interpreter(path: Path) -> str:
     ask = "from gradbench.result import SCHEMA_VERSION; print(SCHEMA_VERSION)"
     try:
         answer = subprocess.run(
-            [str(python), "-c", ask], capture_output=True, text=True, timeout=120, check=False
+            [str(python), "-P", "-c", ask], capture_output=True, text=True, timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InterpreterError(f"{path}: is no Python that can be run: {error}") from error

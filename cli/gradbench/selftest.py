@@ -196,10 +196,10 @@ def _plantings(
     benchmark: Benchmark, base: Path, display: Display
 ) -> Iterator[tuple[str, str, str, dict[Key, Planted]]]:
     """Yield what is planted: a name, words, the factor that it makes worse, and the plants."""
-    cells, paths = grid.cells(benchmark), execute.paths(benchmark, base)
+    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
     keys = dict.fromkeys(cell.key for cell in cells)
     yield "twice", "density twice", "time", dict.fromkeys(keys, Planted(copies=1))
-    with Runner(benchmark, paths, display) as runner:
+    with Runner(benchmark, sources, display) as runner:
         longer = runner.longer(cells, SHARE)
     yield "longer", f"evaluation {percent(1 + SHARE)}", "time", longer
     detuned = Planted(is_detuned=True)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import compat
+from gradbench import compat, stan
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.reference import Reference
-from gradbench.stan import StanProgram
+from gradbench.stan import UNCONSTRAINED, StanProgram
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -26,6 +26,7 @@ Init = Literal["uniform", "reference", "model", "map"]
 UNIFORM_RADIUS = 2.0  # Stan Reference Manual, "Initialization": uniform(-2, 2) unconstrained
 MODEL_JITTER = 1.0  # pm.sample's jitter+adapt_diag: uniform(-1, 1) around the initial point
 MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
+DIMENSIONS = frozenset({"chain", "draw"})
 MAX_TRIES = 100  # Stan gives up on finding a finite starting point after as many
 
 
@@ -56,7 +57,7 @@ class Target:
         mode: the PyTensor mode, None for PyMC's default.
 
     Raises:
-        ModelError: the model has no free parameters, or a discrete one.
+        ModelError: the model has no free parameters, or a discrete one, or a name that is taken.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Target:
         *,
         mode: Any = None,
     ) -> None:
+        from pymc.util import get_default_varnames
+
         self.model = model
         self.stan_program = stan_program
         self.mode = mode
@@ -78,6 +81,13 @@ class Target:
             raise ModelError(
                 f"the model has discrete parameters ({names}); gradient-based samplers can't move"
                 " them: sum them out of the density, or use pm.Mixture"
+            )
+        # As PyMC does: what ends in __ is not shown.
+        self._shown = get_default_varnames(model.unobserved_RVs, include_transformed=False)
+        if taken := DIMENSIONS & {rv.name for rv in self._shown}:
+            raise ModelError(
+                f"a variable can't be called {' or '.join(sorted(taken))}: in what is saved,"
+                " ArviZ's dimensions are; rename it"
             )
         self._point: dict[str, FloatArray] = model.initial_point()
         self.variables: tuple[str, ...] = tuple(v.name for v in model.continuous_value_vars)
@@ -139,6 +149,53 @@ class Target:
         values = [variable.get_value() for variable in shared]
         return lambda x: function(x, *values)[0]
 
+    def ascended(self, x: FloatArray, **options: int) -> FloatArray:
+        """Return where L-BFGS leads from x, shape (ndim,), to the mode; options are SciPy's."""
+        from scipy.optimize import minimize
+
+        def negative(x: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.logdensity_and_gradient(x)
+            return -value, -gradient
+
+        if self.lacks("gradient") is None:
+            found = minimize(negative, x, jac=True, method="L-BFGS-B", options=options)
+        else:
+            found = minimize(lambda x: -self.logdensity(x), x, method="L-BFGS-B", options=options)
+        return np.asarray(found.x)
+
+    def lacks(self, what: str) -> str | None:
+        """Return why the density can't be had so, and what to do, or None if it can.
+
+        Args:
+            what: ``gradient``, by reverse mode; or a backend. Only ``jax`` can lack anything: it
+                has no way to call Python, which all others have.
+        """
+        if what == "gradient":
+            return self._lacks_gradient
+        return self._lacks_jax if what == "jax" else None
+
+    @cached_property
+    def _lacks_gradient(self) -> str | None:
+        import pytensor
+
+        flat, [logp] = self.joined([self.model.logp()])
+        try:
+            pytensor.grad(logp, flat)
+        except (NotImplementedError, TypeError, ValueError) as error:
+            return f"it has no gradient ({_first_line(error)}); use a sampler that needs none"
+        return None
+
+    @cached_property
+    def _lacks_jax(self) -> str | None:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        try:
+            jax.eval_shape(jax.grad(self.jax_logdensity), self._flat_point)
+        except Exception as error:
+            return f"JAX can't compile it ({_first_line(error)}); use a sampler without JAX"
+        return None
+
     def point(self, x: FloatArray) -> dict[str, FloatArray]:
         """Return x, shape (ndim,), as PyMC's point: arrays by name of the value variable."""
         sizes = [self._point[name].size for name in self.variables]
@@ -161,7 +218,7 @@ class Target:
         *outer, ndim = values.shape
         points = np.ascontiguousarray(values.reshape(-1, ndim))
         named = {}
-        for rv, array in zip(self.model.unobserved_RVs, self._constrain(points), strict=True):
+        for rv, array in zip(self._shown, self._constrain(points), strict=True):
             # A deterministic that depends on no parameter comes once, not once a point.
             shape = array.shape[array.ndim - rv.ndim :]
             rows = np.broadcast_to(np.asarray(array, dtype=np.float64), (len(points), *shape))
@@ -173,6 +230,11 @@ class Target:
         outer = values.shape[:-1]
         columns = [array.reshape((*outer, -1)) for array in self.named(values).values()]
         return np.concatenate(columns, axis=-1)[..., self._varies]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter and deterministic, by name, as ``named`` gives them."""
+        return {name: array.shape for name, array in self.named(self._flat_point).items()}
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -278,6 +340,8 @@ class Target:
             ModelError: a free parameter is missing.
         """
         missing = [rv.name for rv in self.model.free_RVs if rv.name not in named]
+        if missing == [UNCONSTRAINED]:
+            return self._unconstrained_by_stan(named)
         if missing:
             raise ModelError(f"the reference's draws lack {', '.join(missing)}")
         columns = [np.asarray(named[rv.name]) for rv in self.model.free_RVs]
@@ -286,10 +350,23 @@ class Target:
             [np.concatenate([np.ravel(v) for v in self._unconstrain(*r)]) for r in rows]
         )
 
+    def _unconstrained_by_stan(self, named: Mapping[str, FloatArray]) -> FloatArray:
+        assert self.stan_program is not None
+        program = stan.load(self.stan_program)
+        rows = zip(*(named[name] for name in program.names()), strict=True)
+        inits = (stan.to_json(dict(zip(program.names(), row, strict=True))) for row in rows)
+        return np.array([program.unconstrain(init) for init in inits])
+
     def _finite(self, propose: Callable[[int], FloatArray], n: int) -> FloatArray:
         points = propose(n)
         for _ in range(MAX_TRIES):
-            bad = ~np.isfinite(self.logdensity_batch(points))
+            values = self.logdensity_batch(points)
+            if np.isposinf(values).any():
+                raise ModelError(
+                    "the log-density is +inf where a run would start, and no density is; outside"
+                    " the support it must be -inf"
+                )
+            bad = ~np.isfinite(values)
             if not bad.any():
                 return points
             points[bad] = propose(int(bad.sum()))
@@ -301,13 +378,7 @@ class Target:
 
     @cached_property
     def _mode(self) -> FloatArray:
-        from scipy.optimize import minimize
-
-        def negative(x: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = self.logdensity_and_gradient(x)
-            return -value, -gradient
-
-        return np.asarray(minimize(negative, self._flat_point, jac=True, method="L-BFGS-B").x)
+        return self.ascended(self._flat_point)
 
     # -- graphs ------------------------------------------------------------------------------
 
@@ -329,7 +400,7 @@ class Target:
 
     @cached_property
     def _constrain(self) -> Callable[[FloatArray], Any]:
-        values = self.model.replace_rvs_by_values(self.model.unobserved_RVs)
+        values = self.model.replace_rvs_by_values(self._shown)
         return self._compile(*_batched(*self.joined(values)))
 
     @cached_property
@@ -374,6 +445,10 @@ def scalars(name: str, shape: Sequence[int]) -> list[str]:
     return [
         name + (f"[{', '.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)
     ]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _batched(flat: Any, outputs: list[Any]) -> tuple[Any, list[Any]]:

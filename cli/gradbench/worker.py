@@ -23,7 +23,9 @@ import numpy as np
 from gradbench import compat, density, diagnostics, machine, models, plant, samplers
 from gradbench.draws import Draws
 from gradbench.errors import GradbenchError
+from gradbench.examine import examine
 from gradbench.grid import Cell
+from gradbench.models import Source
 from gradbench.plant import Planted
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
@@ -44,10 +46,14 @@ class Session:
         self._compiling = Duration()
 
     def describe(
-        self, path: str, params: dict[str, Any], init: Init, runs: list[dict[str, Any]]
+        self,
+        source: dict[str, str | None],
+        params: dict[str, Any],
+        init: Init,
+        runs: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
-        target = Target(*models.load(Path(path), params))
+        target = Target(*models.load(Source.from_json(source), params))
         target.require(init)
         complaints = []
         for run in runs:
@@ -55,9 +61,15 @@ class Session:
             complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
         return {"ndim": target.ndim, "complaints": complaints}
 
-    def shapes(self, path: str, params: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    def shapes(
+        self, source: dict[str, str | None], params: dict[str, Any]
+    ) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter of a model, by name."""
-        return Target(*models.load(Path(path), params)).shapes
+        return Target(*models.load(Source.from_json(source), params)).shapes
+
+    def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
+        """Return what there is to say of a model on its own."""
+        return asdict(examine(Source.from_json(source), params))
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -69,11 +81,14 @@ class Session:
         return machine.describe()
 
     def build(
-        self, path: str, cell: dict[str, Any], planted: dict[str, Any] | None = None
+        self,
+        source: dict[str, str | None],
+        cell: dict[str, Any],
+        planted: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Compile model and sampler, timed, and run a few untimed steps."""
         stopwatch = Stopwatch()
-        target, built, options = _compiled(path, cell, Planted(**(planted or {})), stopwatch)
+        target, built, options = _compiled(source, cell, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
         if (few := options.shortened(N_UNTIMED)) is not None:
             built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
@@ -94,11 +109,11 @@ class Session:
         """Return what the sampler's density and the target's are at these points."""
         return asdict(density.probe(self.built, self.target, np.array(at)))
 
-    def calibrate(self, path: str, cell: dict[str, Any], share: float) -> int:
+    def calibrate(self, source: dict[str, str | None], cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""
         spent = []
         for planted in (Planted(), Planted(work=plant.TRIAL)):
-            target, built, options = _compiled(path, cell, planted, Stopwatch())
+            target, built, options = _compiled(source, cell, planted, Stopwatch())
             points = target.initial(np.random.default_rng(0), options.n_starts)
             spent.append(plant.seconds(built, points))
         return plant.work_for(share, *spent)
@@ -175,7 +190,7 @@ class Session:
 
 
 def _compiled(
-    path: str, cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
+    source: dict[str, str | None], cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
 ) -> tuple[Target, Built, Options]:
     """Load a model and compile it for a cell's sampler; only the compiling is timed."""
     parsed = Cell.from_json(cell)
@@ -183,7 +198,7 @@ def _compiled(
     options = sampler.Options(**parsed.options)
     if planted.is_detuned:
         options = options.model_copy(update=dict(sampler.DETUNED))
-    model, reference, program = models.load(Path(path), parsed.params)
+    model, reference, program = models.load(Source.from_json(source), parsed.params)
     plant.plant(model, planted)
     stopwatch.start("compile")
     target = Target(model, reference, program, mode=compat.mode(options.target_backend))
@@ -216,6 +231,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "remedies",
             "describe",
             "shapes",
+            "examine",
             "build",
             "points",
             "probe",

@@ -24,6 +24,7 @@ class _Commands(click.Group):
         "selftest": "Try the gate on this machine: false alarms, and what it catches.",
         "baseline": "Keep runs that later ones are held against.",
         "reference": "Make a model's reference moments by a long, checked run.",
+        "check-model": "Check a model of your own, and say which samplers suit it.",
         "list": "List the samplers, models and configs there are.",
         "schema": "Print the JSON Schema of a config, for editors.",
     }
@@ -34,7 +35,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.summaries:
             return None
-        module = importlib.import_module(f"gradbench.cli.{cmd_name}")
+        module = importlib.import_module(f"gradbench.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -1,7 +1,11 @@
-"""Names and loading of models: one density per file, in the project's ``models/`` or your own."""
+"""Names and loading of models: one density per file, in the project's ``models/`` or your own.
+
+A model of your own is a Python file, a Stan program with its data, or a posterior of posteriordb.
+"""
 
 import ast
 import importlib.util
+import json
 import sys
 import traceback
 from collections.abc import Mapping
@@ -10,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradbench import posteriordb
 from gradbench.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
@@ -18,9 +23,35 @@ if TYPE_CHECKING:
     from gradbench.reference import Reference
     from gradbench.stan import StanProgram
 
+    Loaded = tuple[pm.Model, Reference | None, StanProgram | None]
+
+SUFFIXES = (".py", ".stan")
+
 _CHECKOUT = Path(__file__).parents[3] / "models"
 if _CHECKOUT.is_dir() and (_CHECKOUT.parent / "cli").is_dir():
     __path__.append(str(_CHECKOUT))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model is. The file's suffix tells its kind.
+
+    Attributes:
+        path: a Python file, a Stan program, or a posterior's JSON file in a copy of posteriordb.
+        data: a Stan program's data as JSON, or None.
+    """
+
+    path: Path
+    data: Path | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return plain data, ready for JSON."""
+        return {"path": str(self.path), "data": None if self.data is None else str(self.data)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Source":
+        """Return what ``to_json`` gave."""
+        return cls(Path(plain["path"]), plain["data"] and Path(plain["data"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +60,14 @@ class Signature:
 
     parameters: tuple[str, ...]
     takes_any: bool
+
+    def refusal(self, name: str) -> str | None:
+        """Return what is wrong with this parameter, or None."""
+        if self.takes_any or name in self.parameters:
+            return None
+        known = ", ".join(self.parameters) or "none"
+        hint = did_you_mean(name, list(self.parameters))
+        return f"the model has no such parameter{hint} (it has: {known})"
 
 
 def names() -> list[str]:
@@ -41,36 +80,59 @@ def names() -> list[str]:
     )
 
 
-def find(use: str, folder: Path) -> Path:
-    """Return the file of a model: a zoo name, or a path to a .py file relative to ``folder``.
+def find(use: str, folder: Path, *, database: str | None = None) -> Source:
+    """Return where a model is: a zoo name, ``posteriordb:NAME``, or a path relative to ``folder``.
+
+    Args:
+        use: as in a config.
+        folder: where relative paths start.
+        database: a copy of posteriordb; None for the one that its environment variable names.
 
     Raises:
         ModelError: there is no such model or file.
     """
-    if not (use.endswith(".py") or "/" in use):
+    if use.startswith(posteriordb.PREFIX):
+        home = posteriordb.home(database, folder)
+        return Source(posteriordb.find(use.removeprefix(posteriordb.PREFIX), home))
+    if not (Path(use).suffix in SUFFIXES or "/" in use):
         for place in __path__:
             path = Path(place) / f"{use}.py"
             if use.isidentifier() and not use.startswith("_") and path.is_file():
-                return path.resolve()
+                return Source(path.resolve())
         raise ModelError(
             f"no model {use!r}{did_you_mean(use, names())} (there are: {', '.join(names())};"
             " a file of your own is written with its path, as ./my_model.py)"
         )
     path = (folder / Path(use).expanduser()).resolve()
-    if path.suffix != ".py":
-        raise ModelError(f"{path}: a model is a .py file")
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path}: a model is a .py or a .stan file")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    return path
+    return Source(path)
 
 
-def signature(path: Path) -> Signature:
+def with_data(source: Source, data: str, folder: Path) -> Source:
+    """Return a Stan program's source with its data, a path relative to ``folder``.
+
+    Raises:
+        ModelError: it takes no data, or the file isn't there, or is no JSON object.
+    """
+    if source.path.suffix != ".stan":
+        raise ModelError("only a Stan program (use: ./model.stan) takes data")
+    path = (folder / Path(data).expanduser()).resolve()
+    _data(path)
+    return Source(source.path, path)
+
+
+def signature(source: Source) -> Signature:
     """Return the parameters of a file's ``model`` function, without running the file.
 
     Raises:
         ModelError: the file can't be read or parsed, or has no function ``model``.
     """
-    _, arguments = _parsed(path)
+    if source.path.suffix != ".py":
+        return Signature((), False)
+    _, arguments = _parsed(source.path)
     known = [a.arg for a in (*arguments.args, *arguments.kwonlyargs)]
     return Signature(tuple(known), arguments.kwarg is not None)
 
@@ -113,28 +175,49 @@ def about(name: str) -> About:
     Raises:
         ModelError: there is no such model.
     """
-    tree, arguments = _parsed(find(name, Path()))
+    tree, arguments = _parsed(find(name, Path()).path)
     names = [argument.arg for argument in arguments.args]
     defaults = [ast.unparse(default) for default in arguments.defaults]
     summary = (ast.get_docstring(tree) or "").splitlines()[0].rstrip(".").replace("``", "")
     return About(summary, dict(zip(names, defaults, strict=True)))
 
 
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of the file, in hexadecimal: a resumed run must find the same model."""
-    return sha256(path.read_bytes()).hexdigest()
+def fingerprint(source: Source) -> str:
+    """Return the SHA-256 of its files, in hexadecimal: a resumed run must find the same model."""
+    files = [source.path, *([source.data] if source.data else [])]
+    if source.path.suffix == ".json":
+        files = posteriordb.files(source.path)
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def load(
-    path: Path, params: Mapping[str, Any]
-) -> tuple["pm.Model", "Reference | None", "StanProgram | None"]:
-    """Run the model file and return its model and, where it has them, reference and Stan program.
+def load(source: Source, params: Mapping[str, Any]) -> "Loaded":
+    """Return a source's model and, where it has them, reference and Stan program.
 
     Raises:
-        ModelError: the file raises, lacks ``model``, or returns something else.
+        ModelError: a file raises, lacks ``model``, or returns something else; a Stan program can't
+            be compiled.
     """
+    if source.path.suffix == ".py":
+        return _from_python(source.path, params)
+    from gradbench import blackbox
+    from gradbench.stan import StanProgram
+
+    try:
+        if source.path.suffix == ".json":
+            program, reference = posteriordb.load(source.path)
+        else:
+            data = {} if source.data is None else _data(source.data)
+            program, reference = StanProgram(source.path.read_text(), data), None
+        return blackbox.of_program(program), reference, program
+    except ModelError as error:
+        raise ModelError(f"{source.path}: {error}") from error
+
+
+def _from_python(path: Path, params: Mapping[str, Any]) -> "Loaded":
     import pymc as pm
 
+    from gradbench import blackbox
+    from gradbench.logdensity import LogDensity
     from gradbench.reference import Reference
     from gradbench.stan import StanProgram
 
@@ -143,16 +226,25 @@ def load(
         raise ModelError(f"{path}: can't be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last, so that a numpy.py beside it is not NumPy
     try:
         spec.loader.exec_module(module)
         model = module.model(**params)
         reference = module.reference(**params) if hasattr(module, "reference") else None
         program = module.stan(**params) if hasattr(module, "stan") else None
+        if isinstance(model, LogDensity):
+            model = blackbox.of_function(model)
+        elif isinstance(model, StanProgram):
+            model, program = blackbox.of_program(model), model
     except Exception as error:
-        where = _line_in(path, error)
-        raise ModelError(f"{where}: {type(error).__name__}: {error}") from error
+        what = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
+        raise ModelError(f"{_line_in(path, error)}: {what}{error}") from error
     if not isinstance(model, pm.Model):
-        raise ModelError(f"{path}: model() returned {_kind(model)}; it must return a pymc.Model")
+        raise ModelError(
+            f"{path}: model() returned {_kind(model)}; it must return a pymc.Model, a"
+            " gradbench.LogDensity or a gradbench.StanProgram"
+        )
     if not isinstance(reference, Reference | None):
         raise ModelError(
             f"{path}: reference() returned {_kind(reference)};"
@@ -163,6 +255,23 @@ def load(
             f"{path}: stan() returned {_kind(program)}; it must return a gradbench.stan.StanProgram"
         )
     return model, reference, program
+
+
+def _data(path: Path) -> Mapping[str, Any]:
+    """Return a Stan program's data.
+
+    Raises:
+        ModelError: the file can't be read, or holds no JSON object.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path}: must hold a JSON object, the data by name")
+    return data
 
 
 def _parsed(path: Path) -> tuple[ast.Module, ast.arguments]:

@@ -24,6 +24,11 @@ class Options(base.Options):
         """One starting point for each walker."""
         return self.walkers
 
+    @classmethod
+    def fewest(cls, ndim: int) -> "Options":
+        """Return the defaults with two walkers for each dimension, four at least."""
+        return cls(walkers=max(4, 2 * ndim))
+
 
 def weights(moves: Move | Mapping[Move, float]) -> Mapping[Move, float]:
     """Return moves with their weights: one alone has them all."""
@@ -31,13 +36,13 @@ def weights(moves: Move | Mapping[Move, float]) -> Mapping[Move, float]:
 
 
 def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: an ensemble spans its space with two walkers for each dimension."""
+    """Return why not: too few walkers to span the space, or a backend that can't compile it."""
     if options.walkers < 2 * target.ndim:
         return (
             f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
             f" at least {2 * target.ndim} are needed"
         )
-    return None
+    return target.lacks(options.backend)
 
 
 class Batched(base.GradientFree):

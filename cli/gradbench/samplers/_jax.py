@@ -45,8 +45,8 @@ class Options(base.Options):
         return
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return why not: the GPU that was asked for isn't there."""
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the GPU that was asked for isn't there, or JAX can't compile the density."""
     if options.platform == "gpu":
         import jax
 
@@ -54,7 +54,7 @@ def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - 
             jax.devices("gpu")
         except RuntimeError:
             return "platform: gpu: JAX finds no GPU here; use platform: cpu"
-    return None
+    return target.lacks("jax")
 
 
 class Checked:

@@ -48,13 +48,13 @@ class Posterior:
         assert target.stan_program is not None
         self.target = target
         self.program = stan.load(target.stan_program)
-        names = [rv.name for rv in target.model.free_RVs]
-        if sorted(self.program.names) != sorted(names):
+        (x,) = target.initial(np.random.default_rng(0), 1)
+        names = target.named(x)
+        if self.program.ndim != target.ndim or not set(self.program.names()) <= set(names):
             raise ModelError(
-                f"the Stan program's parameters are {', '.join(self.program.names)};"
+                f"the Stan program's parameters are {', '.join(self.program.names())};"
                 f" the model's are {', '.join(names)}"
             )
-        (x,) = target.initial(np.random.default_rng(0), 1)
         try:
             theirs = np.array(self.program.unconstrain(self.init(x)))
         except (RuntimeError, ValueError) as error:
@@ -73,12 +73,12 @@ class Posterior:
     def init(self, x: FloatArray) -> str:
         """Return a point, shape (ndim,), as Stan reads it."""
         named = self.target.named(x)
-        return stan.to_json({name: named[name] for name in self.program.names})
+        return stan.to_json({name: named[name] for name in self.program.names()})
 
     def unconstrained(self, columns: Mapping[str, FloatArray]) -> FloatArray:
         """Return points (n, ndim) from Stan's constrained columns (``x.1.2``), shape (n,) each."""
         named = {}
-        for name, shape in zip(self.program.names, self.program.dims, strict=True):
+        for name, shape in zip(self.program.names(), self.program.dims(), strict=True):
             scalars = [
                 columns[".".join([name, *(str(i + 1) for i in index)])]
                 for index in np.ndindex(*shape)

@@ -35,6 +35,11 @@ class Options(BaseModel):
         """What the target is compiled to, if not to the sampler's own backend."""
         return self.backend
 
+    @classmethod
+    def fewest(cls, ndim: int) -> "Options":  # noqa: ARG003 - for those that need it
+        """Return the defaults, and the least that a target of this dimension takes of the rest."""
+        return cls()
+
     def shortened(self, n: int) -> "Options | None":
         """Return the same options with at most n warm-up steps and n draws: the untimed run.
 

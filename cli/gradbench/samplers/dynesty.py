@@ -46,9 +46,9 @@ class Options(base.Options):
         return
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
+def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: no likelihood, or a prior that can't be mapped from the unit cube."""
-    return _prior.missing(target)
+    return _prior.missing(target) or target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> "Nested":

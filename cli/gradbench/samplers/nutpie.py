@@ -61,9 +61,9 @@ class Options(base.Options):
         return "default"
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: NUTS runs on every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density, or it has no gradient."""
+    return target.lacks(options.backend) or target.lacks("gradient")
 
 
 def build(target: Target, options: Options) -> "Nuts":

@@ -35,9 +35,9 @@ class Options(base.Options):
         return 1
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: a normal can be fitted to every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density, or it has no gradient."""
+    return target.lacks(options.backend) or target.lacks("gradient")
 
 
 def build(target: Target, options: Options) -> "Fit":

@@ -31,9 +31,9 @@ class Options(_pymc.Options):
     )
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: DE-MCMC-Z runs on every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density."""
+    return target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> _pymc.GradientFree:

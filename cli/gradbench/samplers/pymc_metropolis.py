@@ -25,9 +25,9 @@ class Options(_pymc.Options):
     tune_interval: int = Field(100, ge=1, description="warm-up steps between changes of the scale")
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: Metropolis runs on every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density."""
+    return target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> _pymc.GradientFree:

@@ -29,9 +29,9 @@ class Options(_pymc.Options):
     max_treedepth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: NUTS runs on every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density, or it has no gradient."""
+    return target.lacks(options.backend) or target.lacks("gradient")
 
 
 def build(target: Target, options: Options) -> _pymc.Hamiltonian:

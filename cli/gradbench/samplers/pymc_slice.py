@@ -20,9 +20,9 @@ class Options(_pymc.Options):
     w: float = Field(1.0, gt=0, allow_inf_nan=False, description="first width of a slice")
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
-    """Return None: the slice sampler runs on every target."""
-    return None
+def unsuited(target: Target, options: Options) -> str | None:
+    """Return why not: the backend can't compile the density."""
+    return target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> _pymc.GradientFree:

@@ -37,14 +37,14 @@ class Options(base.Options):
         return 1
 
 
-def unsuited(target: Target, options: Options) -> str | None:  # noqa: ARG001 - the protocol
+def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: a prior that can't be drawn from, or nothing that leads away from it."""
     if not target.model.observed_RVs and not target.model.potentials:
         return "the model has no data and no potential: it would only draw from the prior"
     improper = [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
     if improper:
         return f"the priors of {', '.join(improper)} are improper, and it starts from the prior"
-    return None
+    return target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> "Populations":

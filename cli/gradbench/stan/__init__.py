@@ -33,6 +33,7 @@ FLAGS = (
     "-D_REENTRANT",
     "-D_GLIBCXX_USE_CXX11_ABI=0",
 )  # httpstan's, for what it links with
+UNCONSTRAINED = "unconstrained_vector__"  # PyMC shows no variable whose name ends like this
 LIBRARIES = ("sundials_cvodes", "sundials_idas", "sundials_nvecserial", "tbb")
 
 
@@ -60,6 +61,8 @@ def load(program: StanProgram) -> Any:
     """
     from filelock import FileLock
 
+    if importlib.util.find_spec("httpstan") is None:
+        raise ModelError('a Stan program needs httpstan: pip install "gradbench[stan]"')
     code = program.code.encode()
     folder = _cache() / sha256(code).hexdigest()[:16]
     library = folder / "bridge.so"
@@ -86,7 +89,7 @@ def to_json(values: Mapping[str, Any]) -> str:
 
 def _home() -> Path:
     spec = importlib.util.find_spec("httpstan")
-    assert spec is not None, "samplers.remedy says whether httpstan is there"
+    assert spec is not None
     assert spec.submodule_search_locations is not None
     return Path(spec.submodule_search_locations[0])
 

@@ -168,15 +168,15 @@ class Program {
 
   size_t ndim() const { return model_->num_params_r(); }
 
-  std::vector<std::string> names() const {
+  std::vector<std::string> names(bool transformed) const {
     std::vector<std::string> found;
-    model_->get_param_names(found, false, false);
+    model_->get_param_names(found, transformed, false);
     return found;
   }
 
-  std::vector<std::vector<size_t>> dims() const {
+  std::vector<std::vector<size_t>> dims(bool transformed) const {
     std::vector<std::vector<size_t>> found;
-    model_->get_dims(found, false, false);
+    model_->get_dims(found, transformed, false);
     return found;
   }
 
@@ -204,6 +204,19 @@ class Program {
       return {-std::numeric_limits<double>::infinity(),
               std::vector<double>(x.size(), std::numeric_limits<double>::quiet_NaN())};
     }
+  }
+
+  // Parameters and transformed parameters, the first index running fastest; NaN where rejected.
+  std::vector<double> constrain(std::vector<double> x) const {
+    stan::rng_t rng;
+    std::vector<int> integers;
+    std::vector<double> found;
+    try {
+      model_->write_array(rng, x, integers, found, true, false, &messages_);
+    } catch (const std::domain_error &) {
+      std::fill(found.begin(), found.end(), std::numeric_limits<double>::quiet_NaN());
+    }
+    return found;
   }
 
   std::vector<double> unconstrain(const std::string &parameters) const {
@@ -282,10 +295,11 @@ PYBIND11_MODULE(bridge, m) {
   py::class_<Program>(m, "Program")
       .def(py::init<const std::string &, unsigned int>(), py::arg("data"), py::arg("seed") = 1)
       .def_property_readonly("ndim", &Program::ndim)
-      .def_property_readonly("names", &Program::names)
-      .def_property_readonly("dims", &Program::dims)
+      .def("names", &Program::names, py::arg("transformed") = false)
+      .def("dims", &Program::dims, py::arg("transformed") = false)
       .def("logdensity", &Program::logdensity, py::arg("x"), py::arg("jacobian") = true)
       .def("gradient", &Program::gradient, py::arg("x"), py::arg("jacobian") = true)
+      .def("constrain", &Program::constrain, py::arg("x"))
       .def("unconstrain", &Program::unconstrain, py::arg("parameters"))
       .def("nuts", &Program::nuts)
       .def("advi", &Program::advi);

@@ -1,0 +1,66 @@
+"""A log-density that is a plain function: what a model file may return, not a ``pm.Model``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from math import prod
+from typing import Any, Literal
+
+from gradbench.draws import FloatArray
+
+Shape = int | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LogDensity:
+    """A log-density of one flat, unconstrained vector x.
+
+    Attributes:
+        function: x, shape (ndim,), to the log-density up to a constant; -inf outside the support.
+        names: of the coordinates in their order, or a map of names to shapes, as
+            ``{"mu": (), "theta": 8}``.
+        ndim: the dimension, where there are no names: the coordinates are ``x[0]``, ``x[1]``, ...
+        kind: ``jax`` if JAX traces the function, and so has its gradient too.
+        gradient: x to the gradient, shape (ndim,), of a NumPy function. Without one, only samplers
+            that use no gradient run.
+        vectorized: whether the NumPy function takes many points at once, (n, ndim) to (n,).
+
+    Raises:
+        ValueError: these contradict each other.
+    """
+
+    function: Callable[[Any], Any]
+    _: KW_ONLY
+    names: Sequence[str] | Mapping[str, Shape] | None = None
+    ndim: int | None = None
+    kind: Literal["numpy", "jax"] = "numpy"
+    gradient: Callable[[FloatArray], Any] | None = None
+    vectorized: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.names is None) == (self.ndim is None):
+            raise ValueError("LogDensity takes names or ndim, one of them")
+        if self.kind not in {"numpy", "jax"}:
+            raise ValueError(f"LogDensity: kind must be 'numpy' or 'jax', not {self.kind!r}")
+        if self.kind == "jax" and (self.gradient is not None or self.vectorized):
+            raise ValueError("LogDensity: JAX itself makes gradients, and many points of one")
+        if isinstance(self.names, str) or len(self.shapes) < len(self.names or ()):
+            raise ValueError(f"LogDensity: names must be different names, not {self.names!r}")
+        if self.size < 1:
+            raise ValueError("LogDensity needs one coordinate at least")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The parts of x in their order, each with its shape."""
+        if self.ndim is not None:
+            return {"x": (self.ndim,)}
+        if isinstance(self.names, Mapping):
+            return {
+                name: (shape,) if isinstance(shape, int) else tuple(shape)
+                for name, shape in self.names.items()
+            }
+        return dict.fromkeys(self.names or (), ())
+
+    @property
+    def size(self) -> int:
+        """How many coordinates x has."""
+        return sum(map(prod, self.shapes.values()))

@@ -1,0 +1,61 @@
+"""What ``gradbench check-model`` found."""
+
+from rich.text import Text
+
+from gradbench.examine import Examination
+from gradbench.show.console import console, item, significant, table
+
+
+def examination(use: str, found: Examination) -> None:
+    """Print a model's parameters, its checks, what an evaluation takes, and what suits it."""
+    to = console()
+    plural = "" if found.ndim == 1 else "s"
+    about = f"  {found.ndim} dimension{plural}, compiled in {significant(found.compile_s)} s"
+    to.print(Text(use, style="bold") + Text(about, style="dim"))
+    to.print()
+    shown = table(("parameter", "shape", "transform"), ())
+    for parameter in found.parameters:
+        transform = "computed" if parameter.transform is None else parameter.transform or "–"
+        shape = " × ".join(map(str, parameter.shape)) or "–"
+        shown.add_row(parameter.name, shape, transform)
+    to.print(shown)
+    to.print()
+    for line in _findings(found):
+        to.print(item(line))
+    to.print()
+    shown = table(("samplers", "suit it"), ())
+    answers = {
+        name: f"no: {reason}" if reason else "yes" for name, reason in found.unsuited.items()
+    }
+    answers |= {name: f"not installed: {remedy}" for name, remedy in found.missing.items()}
+    for answer in sorted(set(answers.values()), key=lambda answer: (answer != "yes", answer)):
+        names = ", ".join(name for name in answers if answers[name] == answer)
+        shown.add_row(names, Text(answer))
+    to.print(shown)
+
+
+def _findings(found: Examination) -> list[str]:
+    check = found.check
+    lines = [f"log-density: {significant(1e6 * found.logdensity_s)} µs of CPU each"]
+    if found.gradient_s is None:
+        lines.append("gradient: none; only samplers that need none suit it")
+    else:
+        lines.append(f"with gradient: {significant(1e6 * found.gradient_s)} µs of CPU each")
+    lines += [f"refused: {reason}" for reason in check.refused.values()]
+    if check.is_passed:
+        agreeing = f"many points at once agree with one by one, to {_relative(check.value_error)}"
+        if check.gradient_error is not None:
+            agreeing += (
+                f"; the gradient agrees with finite differences, to"
+                f" {_relative(check.gradient_error)}"
+            )
+        lines.append(f"checked at {check.n_points} points: {agreeing}")
+    if found.reference is None:
+        lines.append("reference: none, so a run's accuracy columns stay empty")
+    else:
+        lines.append(f"reference: {found.reference}")
+    return lines
+
+
+def _relative(error: float | None) -> str:
+    return "–" if error is None else f"{max(error, 1e-16):.0e}"
