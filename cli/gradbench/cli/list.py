@@ -1,8 +1,10 @@
 """``gradbench list``."""
 
+from pathlib import Path
+
 import click
 
-from gradbench import config, models, samplers
+from gradbench import config, models, posteriordb, samplers
 from gradbench.show import catalogue
 
 
@@ -22,9 +24,13 @@ def samplers_(name: str | None) -> None:
 
 
 @command.command("models")
-def models_() -> None:
-    """List the shipped models, each with its parameters."""
-    catalogue.models({name: models.about(name) for name in models.names()})
+@click.option("--posteriordb", "database", metavar="PATH", help="List those of this copy instead.")
+def models_(database: str | None) -> None:
+    """List the shipped models, each with its parameters; or posteriors with reference draws."""
+    if database is None:
+        catalogue.models({name: models.about(name) for name in models.names()})
+    else:
+        catalogue.posteriors(posteriordb.about(posteriordb.home(database, Path())))
 
 
 @command.command("configs")

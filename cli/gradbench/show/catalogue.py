@@ -62,6 +62,14 @@ def models(found: Mapping[str, About]) -> None:
     console().print(shown)
 
 
+def posteriors(found: Mapping[str, tuple[int, str]]) -> None:
+    """Print a line for each posterior, with the dimension of its named parameters."""
+    shown = table(("posterior", "what it is"), ("dimension",))
+    for name, (ndim, title) in found.items():
+        shown.add_row(name, title, str(ndim))
+    console().print(shown)
+
+
 def configs(found: Mapping[str, str]) -> None:
     """Print a line for each config."""
     shown = table(("config", "the question it asks"), ())

@@ -159,6 +159,9 @@ class Fitted : public Rows {
   Boundary &boundary_;
 };
 
+// Gives a thread that isn't Python's main one, as those of nutpie, Stan's memory for gradients.
+void enter() { static thread_local stan::math::ChainableStack memory; }
+
 class Program {
  public:
   Program(const std::string &data, unsigned int seed) {
@@ -182,6 +185,7 @@ class Program {
 
   // -inf where the program rejects the point, as for Stan's own algorithms.
   double logdensity(std::vector<double> x, bool jacobian) const {
+    enter();
     std::vector<int> integers;
     try {
       return jacobian ? model_->template log_prob<false, true>(x, integers, &messages_)
@@ -192,6 +196,7 @@ class Program {
   }
 
   std::pair<double, std::vector<double>> gradient(std::vector<double> x, bool jacobian) const {
+    enter();
     std::vector<int> integers;
     std::vector<double> found;
     try {
@@ -208,6 +213,7 @@ class Program {
 
   // Parameters and transformed parameters, the first index running fastest; NaN where rejected.
   std::vector<double> constrain(std::vector<double> x) const {
+    enter();
     stan::rng_t rng;
     std::vector<int> integers;
     std::vector<double> found;
