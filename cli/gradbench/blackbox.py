@@ -5,6 +5,7 @@ Every sampler then has them as it has any other model, through graphs that end i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ class _OfVectors(Op):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return f"{type(self).__name__} outside PyTensor"
+
+    def __getstate__(self) -> Any:
+        # Numba then finds it by its address; a Stan program is in no other process.
+        raise PicklingError(f"{self} can't be pickled")
 
 
 class Density(_OfVectors):

@@ -20,6 +20,11 @@ def arviz() -> Any:
     return arviz
 
 
+def mcse_mean(draws: FloatArray) -> float:
+    """Return the Monte Carlo standard error of the mean of draws (chains, draws)."""
+    return float(np.squeeze(arviz().mcse(draws, method="mean")))  # 0.x: an array of one
+
+
 def pymc() -> Any:
     """Return the pymc module, imported quietly: it imports arviz."""
     arviz()

@@ -128,7 +128,7 @@ def _reference(chains: list[dict[str, list[float]]]) -> Reference:
 
 def _moments(draws: list[list[float]]) -> tuple[float, ...]:
     """Return mean, sd, sd of squares, and errors of mean and variance, of (chains, draws)."""
-    mcse, values = compat.arviz().mcse, np.array(draws)
+    values = np.array(draws)
     squares = (values - values.mean()) ** 2
-    errors = (float(mcse(series, method="mean")) for series in (values, squares))
+    errors = compat.mcse_mean(values), compat.mcse_mean(squares)
     return (values.mean(), values.std(), squares.std(), *errors)

@@ -16,12 +16,19 @@ def missing(target: Target) -> str | None:
     model = target.model
     if not model.observed_RVs and not model.potentials:
         return "the model has no data and no potential: nested sampling needs a likelihood"
+    if names := improper(target):
+        return f"the priors of {', '.join(names)} are improper: no unit cube maps to them"
     try:
         _from_cube(target)
         _to_cube(target)
     except NotImplementedError as error:
         return f"a prior has no inverse distribution function in PyMC ({error})"
     return None
+
+
+def improper(target: Target) -> list[str]:
+    """Return the names of the variables whose prior is flat on an unbounded range."""
+    return [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
 
 
 class Prior:

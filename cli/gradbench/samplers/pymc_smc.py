@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import _pymc, base
+from gradbench.samplers import _prior, _pymc, base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
@@ -41,9 +41,8 @@ def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: a prior that can't be drawn from, or nothing that leads away from it."""
     if not target.model.observed_RVs and not target.model.potentials:
         return "the model has no data and no potential: it would only draw from the prior"
-    improper = [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
-    if improper:
-        return f"the priors of {', '.join(improper)} are improper, and it starts from the prior"
+    if names := _prior.improper(target):
+        return f"the priors of {', '.join(names)} are improper, and it starts from the prior"
     return target.lacks(options.backend)
 
 
