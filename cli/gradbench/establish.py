@@ -16,8 +16,7 @@ from gradbench import config, grid, models, pool, samplers, store
 from gradbench.config import Benchmark
 from gradbench.draws import FloatArray
 from gradbench.errors import ConfigError, LongRunError, SamplerError, StoreError
-from gradbench.execute import Display
-from gradbench.execute import paths as files
+from gradbench.execute import Display, sources
 from gradbench.grid import Cell
 from gradbench.pool import Demand, Findings, Pooled
 from gradbench.result import CellResult, Measured
@@ -75,7 +74,7 @@ class Order:
         Raises:
             ModelError: there is none.
         """
-        return models.find(self.model, Path())
+        return models.find(self.model, Path()).path
 
     @property
     def command(self) -> str:
@@ -159,7 +158,7 @@ def run(order: Order, display: Display) -> Established:
     made = benchmark(order)
     first = grid.cells(made)
     params = models.resolved(order.path, first[0].params)
-    with Runner(made, files(made, Path()), display) as runner:
+    with Runner(made, sources(made, Path()), display) as runner:
         runner.preflight(first)
         shapes, machine = runner.shapes(first[0]), runner.machine()
         lengths = {}

@@ -257,9 +257,9 @@ class Runner:
             ModelError: the model can't be built or compiled.
         """
         self._start_spares(1)
-        path = str(self._paths[cell.model])
+        source = self._sources[cell.model].to_json()
         try:
-            found = self._spares[0].call("shapes", path=path, params=dict(cell.params))
+            found = self._spares[0].call("shapes", source=source, params=dict(cell.params))
         except Stopped as stopped:
             raise ModelError(f"models.{cell.model}: {stopped.reason}") from stopped
         return {name: tuple(shape) for name, shape in found.items()}

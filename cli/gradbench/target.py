@@ -246,11 +246,6 @@ class Target:
         return tuple(np.array(self._scalars)[self._varies].tolist())
 
     @cached_property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every parameter and deterministic, by name."""
-        return {name: array.shape for name, array in self.named(self._flat_point).items()}
-
-    @cached_property
     def reference(self) -> ReferenceMoments | None:
         """The reference's moments in the order of ``parameters``, or None.
 

@@ -151,7 +151,7 @@ def resolved(path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
     ]
     values = {argument.arg: default for argument, default in defaults if default is not None}
     found = {}
-    for name in signature(path).parameters:
+    for name in signature(Source(path)).parameters:
         if name in params:
             found[name] = params[name]
         elif name in values:
