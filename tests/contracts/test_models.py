@@ -314,7 +314,7 @@ def test_bad_parameters_are_refused(name: str, params: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", models.names())
 def test_files_say_what_they_are(name: str) -> None:
     """A model's file opens with a summary, then its mathematics and where all of it is from."""
-    words = ast.get_docstring(ast.parse(models.find(name, Path()).read_bytes())) or ""
+    words = ast.get_docstring(ast.parse(models.find(name, Path()).path.read_bytes())) or ""
     summary, blank, *_ = words.splitlines()
     assert summary.endswith(".")
     assert not blank
