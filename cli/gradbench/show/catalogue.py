@@ -43,6 +43,7 @@ def sampler(name: str, found: Sampler) -> None:
         to.print(Text(f"not installed: {remedy}"))
     to.print()
     shown = table(("option", "type", "default", "meaning"), ())
+    shown.columns[0].no_wrap = True  # an option is typed as it stands
     example: dict[str, Any] = {"use": name}
     for option, kind, default, meaning in _options(found.Options):
         shown.add_row(option, kind, default or "required", meaning)
