@@ -90,13 +90,17 @@ def test_impossible_models_are_refused() -> None:
     with pm.Model() as discrete:
         pm.Bernoulli("coin", 0.5)
     with pm.Model() as nowhere:
-        pm.Potential("never", pm.Normal("x") * np.inf)
+        pm.Potential("never", pm.math.exp(pm.Normal("x")) * -np.inf)
+    with pm.Model() as everywhere:
+        pm.Potential("always", pm.math.exp(pm.Normal("x")) * np.inf)
     with pytest.raises(ModelError, match="no free parameters"):
         Target(empty)
     with pytest.raises(ModelError, match=r"discrete parameters \(coin\)"):
         Target(discrete)
     with pytest.raises(ModelError, match="no starting point with a finite log-density"):
         Target(nowhere).initial(np.random.default_rng(0), 2)
+    with pytest.raises(ModelError, match=r"is \+inf where a run would start"):
+        Target(everywhere).initial(np.random.default_rng(0), 2)
 
 
 def test_reference_follows_the_parameters() -> None:

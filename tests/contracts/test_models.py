@@ -303,11 +303,11 @@ def bad_values() -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(("name", "params"), [*bad_values()], ids=str)
 def test_bad_parameters_are_refused(name: str, params: dict[str, Any]) -> None:
     """A value out of range is refused in one line: the file's, what is allowed, what was given."""
-    path = models.find(name, Path())
+    source = models.find(name, Path())
     with pytest.raises(ModelError) as refusal:
-        models.load(path, params)
+        models.load(source, params)
     (given,) = params.values()
-    pattern = rf"{re.escape(str(path))}:\d+: ValueError: .* not .*{re.escape(str(given))}.*"
+    pattern = rf"{re.escape(str(source.path))}:\d+: ValueError: .* not .*{re.escape(str(given))}.*"
     assert re.fullmatch(pattern, str(refusal.value))
 
 
