@@ -86,7 +86,7 @@ class Chains(Checked):
         options: the chains, and where and how they run.
         kernel: makes warm-up and run from the log-density and the options.
         is_joint: whether the kernel itself takes all chains, with starts (chains, ndim) and draws
-            (chains, draws, ndim). Otherwise they run one after another: in one program, chains
+            (draws, chains, ndim). Otherwise they run one after another: in one program, chains
             that are done would go on evaluating, uncounted, until the last is.
     """
 
@@ -133,7 +133,7 @@ class Chains(Checked):
                 n_warmup += int(np.sum(n_spent))
                 n_sampling += int(np.sum(n_run))
                 parts.append((values, stats))
-        join = np.concatenate if self._is_joint else np.stack
+        join = _by_chain if self._is_joint else np.stack
         stats = {name: join([np.asarray(part[1][name]) for part in parts]) for name in parts[0][1]}
         return Draws(
             values=join([np.asarray(values) for values, _ in parts]),
@@ -144,6 +144,12 @@ class Chains(Checked):
             if "acceptance_rate" in stats
             else None,
         )
+
+
+def _by_chain(parts: list[FloatArray]) -> FloatArray:
+    """Return the one part (draws, chains, ...) with its chains first."""
+    (together,) = parts
+    return np.ascontiguousarray(together.swapaxes(0, 1))
 
 
 def _seeded(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -81,8 +81,7 @@ def _kernel(density: _jax.Density, options: Options) -> tuple[_jax.WarmUp, _jax.
             return states, (states.position, stats)
 
         keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
-        _, found = jax.lax.scan(step, states, keys)
-        values, stats = jax.tree.map(lambda array: array.swapaxes(0, 1), found)
+        _, (values, stats) = jax.lax.scan(step, states, keys)
         return values, stats, stats["n_steps"].sum()
 
     return warm_up, run
