@@ -17,7 +17,7 @@ from pytensor.graph.replace import _vectorize_node
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from gradbench import stan
+from gradbench import compat, stan
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
 from gradbench.logdensity import LogDensity
@@ -57,7 +57,7 @@ class _OfVectors(Op):  # type: ignore[misc]
         raise PicklingError(f"{self} can't be pickled")
 
 
-class Density(_OfVectors):
+class Density(compat.OwnGradient, _OfVectors):
     """The log-density: (..., ndim) to (...); NaN counts as outside the support."""
 
     def make_node(self, x: Any) -> Any:
@@ -82,7 +82,12 @@ class Density(_OfVectors):
         _, gradient = Gradient(self.functions)(inputs[0])
         return [gradients[0][..., None] * gradient]
 
-    L_op = pullback  # PyTensor 2's name
+    def jax(self) -> Any:
+        """Return the function itself, for as many axes of points as there are."""
+        function = self.functions.traced
+        if function is None:
+            raise NotImplementedError("the log-density is no JAX function")
+        return lambda x: _mapped(function, x.ndim - 1)(x)
 
 
 class Gradient(_OfVectors):
@@ -226,18 +231,10 @@ def _called(density: LogDensity) -> Functions:
 
 
 def _traced(density: LogDensity) -> Functions:
-    """Return a JAX function's evaluations, compiled by JAX, and teach PyTensor to hand it on."""
+    """Return a JAX function's evaluations, compiled by JAX."""
     import jax
-    from pytensor.link.jax.dispatch import jax_funcify
-
-    def traced(op: Density, **_: Any) -> Callable[[Any], Any]:
-        function = op.functions.traced
-        if function is None:
-            raise NotImplementedError("the log-density is no JAX function")
-        return lambda x: _mapped(function, x.ndim - 1)(x)
 
     jax.config.update("jax_enable_x64", True)
-    jax_funcify.register(Density)(traced)
     shape = jax.eval_shape(density.function, np.zeros(density.size)).shape
     if shape != ():
         raise TypeError(f"the log-density must be one number, a scalar; its shape is {shape}")

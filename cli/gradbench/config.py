@@ -223,7 +223,7 @@ def read(text: str, name: str, folder: Path, overrides: Sequence[str] = ()) -> B
 
 
 def model(
-    use: str, *, data: str | None, posteriordb: str | None, params: Sequence[str]
+    use: str, *, params: Sequence[str], data: str | None = None, posteriordb: str | None = None
 ) -> ModelEntry:
     """Return the entry of a model that is given in words, paths relative to the current folder.
 

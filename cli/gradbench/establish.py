@@ -15,7 +15,7 @@ import yaml
 from gradbench import config, grid, models, pool, samplers, store
 from gradbench.config import Benchmark
 from gradbench.draws import FloatArray
-from gradbench.errors import ConfigError, LongRunError, SamplerError, StoreError
+from gradbench.errors import LongRunError, SamplerError, StoreError
 from gradbench.execute import Display, sources
 from gradbench.grid import Cell
 from gradbench.pool import Demand, Findings, Pooled
@@ -115,9 +115,9 @@ def benchmark(order: Order) -> Benchmark:
     """Return the benchmark that is run, one replicate of a first stretch.
 
     Raises:
-        ConfigError, SamplerError: the order can't be carried out.
+        ConfigError, ModelError, SamplerError: the order can't be carried out.
     """
-    label = order.path.stem
+    params = config.model(order.model, params=order.params).params
     chosen = order.samplers or _installed()
     if len(set(chosen)) < N_SAMPLERS:
         raise SamplerError(
@@ -132,18 +132,14 @@ def benchmark(order: Order) -> Benchmark:
     stretch = {"chains": CHAINS, "tune": TUNE, "draws": FIRST}
     plain = {
         "name": "reference",
-        "models": {label: {"use": str(order.path), "params": {}}},
+        "models": {order.path.stem: {"use": str(order.path), "params": params}},
         "samplers": {name: {"use": name, **stretch, **SUITED.get(name, {})} for name in chosen},
         "replicates": 1,
         "seed": order.seed,
         "limits": {"timeout": TIMEOUT},
     }
-    for assignment in order.params:
-        if "=" not in assignment:
-            raise ConfigError(f"--param {assignment}: write it as --param key=value")
-    given = [f"models.{label}.params.{assignment}" for assignment in order.params]
     document = yaml.safe_dump(plain, sort_keys=False)
-    return config.read(document, "reference", Path(), [*given, *order.settings])
+    return config.read(document, "reference", Path(), order.settings)
 
 
 def run(order: Order, display: Display) -> Established:

@@ -1,6 +1,7 @@
 """The plan: a benchmark's cells in the order they run, each with its seeds."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -115,6 +116,13 @@ def points(sweep: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, dict[str, 
         point = dict(zip(sweep, values, strict=True))
         words = ",".join(f"{key}={_word(value)}" for key, value in point.items())
         yield f"[{words}]" if words else "", point
+
+
+def split(label: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a label without its sweep's point, and that point's names and values in words."""
+    plain, _, point = label.removesuffix("]").partition("[")
+    pairs = (pair.partition("=") for pair in re.split(r",(?=\w+=)", point)) if point else ()
+    return plain, [(name, value) for name, _, value in pairs]
 
 
 def _word(value: Any) -> str:

@@ -118,17 +118,19 @@ def of_sampler(runs: Sequence[Measured]) -> Pooled:
 
     Weights by effective sample size would make least of the runs that saw a slow corner.
     """
-    n_draws = np.array([run.n_chains * run.n_draws for run in runs])
-    return pooled(runs, n_draws / n_draws.sum())
+    return pooled(runs, _shares(runs))
 
 
 def of_all(runs: Mapping[str, Sequence[Measured]]) -> Pooled:
     """Return all samplers' runs as one, every sampler counting the same, whatever its length."""
-    weights = []
-    for of_one in runs.values():
-        n_draws = np.array([run.n_chains * run.n_draws for run in of_one])
-        weights.append(n_draws / n_draws.sum() / len(runs))
-    return pooled([run for of_one in runs.values() for run in of_one], np.concatenate(weights))
+    weights = np.concatenate([_shares(of_one) for of_one in runs.values()]) / len(runs)
+    return pooled([run for of_one in runs.values() for run in of_one], weights)
+
+
+def _shares(runs: Sequence[Measured]) -> FloatArray:
+    """Return each run's share of all the draws."""
+    n_draws = np.array([run.n_chains * run.n_draws for run in runs])
+    return np.asarray(n_draws / n_draws.sum())
 
 
 def apart(pools: Sequence[Pooled]) -> FloatArray:
@@ -137,24 +139,17 @@ def apart(pools: Sequence[Pooled]) -> FloatArray:
     The largest over all pairs of samplers.
     """
     with np.errstate(invalid="ignore"):
-        differences = [
-            (
-                np.abs(one.mean - other.mean) / np.hypot(one.mean_se, other.mean_se),
-                np.abs(one.sd**2 - other.sd**2) / np.hypot(one.variance_se, other.variance_se),
-            )
-            for one, other in combinations(pools, 2)
-        ]
+        differences = [off(one, other) for one, other in combinations(pools, 2)]
     found: FloatArray = np.max(differences, axis=0)
     return found
 
 
-def off(found: Pooled, reference: ReferenceMoments) -> FloatArray:
-    """Return by how many standard errors a pool is off a reference, shape (2, n), NaN unknown."""
+def off(found: Pooled, other: Pooled | ReferenceMoments) -> FloatArray:
+    """Return by how many standard errors a pool is off another, shape (2, n), NaN unknown."""
     return np.array(
         [
-            np.abs(found.mean - reference.mean) / np.hypot(found.mean_se, reference.mean_se),
-            np.abs(found.sd**2 - reference.sd**2)
-            / np.hypot(found.variance_se, reference.variance_se),
+            np.abs(found.mean - other.mean) / np.hypot(found.mean_se, other.mean_se),
+            np.abs(found.sd**2 - other.sd**2) / np.hypot(found.variance_se, other.variance_se),
         ]
     )
 

@@ -6,7 +6,6 @@ into one flat record per cell (the CSV), ``rows`` turns those into one row per m
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import diagnostics
+from gradbench import diagnostics, grid
 from gradbench.density import DensityCheck
 from gradbench.draws import FloatArray
 from gradbench.grid import Key
@@ -22,7 +21,6 @@ from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
-SWEPT = re.compile(r"(.+)\[(\w+)=[^,\]]*\]")  # a label with one parameter of a sweep
 MIN_POINTS = 3  # of a power law: two always lie on one
 
 
@@ -651,9 +649,10 @@ def _sum(values: Sequence[float]) -> int | None:
 
 def _place(summary: Summary) -> tuple[str, str, float] | None:
     """Return the sweep that a cell is of: model, parameter and value; None if it is of none."""
-    if (label := SWEPT.fullmatch(summary.model)) is None:
+    model, point = grid.split(summary.model)
+    if len(point) != 1:
         return None
-    model, parameter = label.groups()
+    ((parameter, _),) = point
     value = json.loads(summary.params).get(parameter)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (model, parameter, value) if is_number and value > 0 else None

@@ -1,7 +1,6 @@
 """A run's table, and under it what it says in sentences."""
 
 import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gradbench import grid
 from gradbench.config import Benchmark, Published
 from gradbench.execute import Outcome
 from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
@@ -50,7 +50,7 @@ def results(
     """Print a table for each model, all points of its sweep in one, and under it sentences."""
     to = to or console()
     against, grown = contests(found), growths(found)
-    for label, group in groupby(rows(found), key=lambda row: _split(row.model)[0]):
+    for label, group in groupby(rows(found), key=lambda row: grid.split(row.model)[0]):
         table = list(group)
         of_table = {row.model for row in table}
         title = label if len(of_table) > 1 else table[0].model
@@ -104,10 +104,12 @@ def _points(found: Sequence[Row]) -> list[_Column]:
     """Return a column with the sweep's parameters, if there are several points in the table."""
     if len({row.model for row in found}) == 1:
         return []
-    names = ", ".join(name for name, _ in _split(found[0].model)[1])
-    return [
-        _Column(names, lambda row: ", ".join(value for _, value in _split(row.model)[1]), 9, "left")
-    ]
+    names = ", ".join(name for name, _ in grid.split(found[0].model)[1])
+
+    def values(row: Row) -> str:
+        return ", ".join(value for _, value in grid.split(row.model)[1])
+
+    return [_Column(names, values, 9, "left")]
 
 
 def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
@@ -218,13 +220,6 @@ def _density(cells: Sequence[Summary]) -> str:
         f" {f'{max(known):.0e}' if len(known) == len(values) else 'not finite'}"
         + (f", of gradients {max(slopes):.0e}" if slopes else "")
     )
-
-
-def _split(model: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return a model's label without the sweep's point, and that point's names and values."""
-    label, _, point = model.removesuffix("]").partition("[")
-    pairs = (pair.partition("=") for pair in re.split(r",(?=\w+=)", point)) if point else ()
-    return label, [(name, value) for name, _, value in pairs]
 
 
 def _published(published: Published) -> str:
