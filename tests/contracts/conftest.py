@@ -26,7 +26,9 @@ def errors() -> Errors:
             (found.mean - known.mean) / mean_se,
             (found.second_moment - known.sd**2) / variance_se,
         ]
-        z = np.concatenate(every)
-        return z[~np.isnan(np.concatenate([known.sd, known.square_sd]))]
+        z: FloatArray = np.concatenate(every)[
+            ~np.isnan(np.concatenate([known.sd, known.square_sd]))
+        ]
+        return z
 
     return of
