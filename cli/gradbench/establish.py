@@ -15,7 +15,7 @@ import yaml
 from gradbench import config, grid, models, pool, samplers, store
 from gradbench.config import Benchmark
 from gradbench.draws import FloatArray
-from gradbench.errors import LongRunError, SamplerError, StoreError
+from gradbench.errors import LongRunError, ModelError, SamplerError, StoreError
 from gradbench.execute import Display, sources
 from gradbench.grid import Cell
 from gradbench.pool import Demand, Findings, Pooled
@@ -56,6 +56,7 @@ class Order:
         max_draws: of each sampler at most, all chains together.
         seed: all others come from it.
         demand: what must be met.
+        confirms: whether the model's own reference is what the run is held against.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Order:
     max_draws: int = MAX_DRAWS
     seed: int = 1
     demand: Demand = ESTABLISHING
+    confirms: bool = False
 
     @property
     def path(self) -> Path:
@@ -148,7 +150,8 @@ def run(order: Order, display: Display) -> Established:
     A first stretch, thrown away, tells how many draws an effective one takes.
 
     Raises:
-        ConfigError, ModelError, SamplerError: the order can't be carried out.
+        ConfigError, ModelError, SamplerError: the order can't be carried out; there is no
+            reference to confirm.
         LongRunError: a sampler gave nothing, or would need more draws than are allowed.
     """
     made = benchmark(order)
@@ -159,6 +162,12 @@ def run(order: Order, display: Display) -> Established:
         shapes, machine = runner.shapes(first[0]), runner.machine()
         lengths = {}
         for cell, measured in _measured(runner, first, display):
+            if order.confirms and measured.reference is None:
+                raise ModelError(
+                    f"{order.path}: the model has no reference for these parameters: make it with"
+                    f" {Order(order.model, order.params).command}, and let reference() return"
+                    " stored(__file__, ...)"
+                )
             lengths[cell.sampler] = length(cell.sampler, measured, order, len(first))
         runs = long_runs(runner, made, lengths, order, display)
     measured = next(iter(runs.values()))[0]
@@ -332,8 +341,9 @@ def keep(path: Path, kept: Mapping[str, Any]) -> None:
         at = [one["params"] for one in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: not a list of references: {error}; move it away") from error
-    if kept["params"] in at:
-        entries[at.index(kept["params"])] = kept
+    wanted = json.loads(json.dumps(kept["params"]))  # a tuple is a list there
+    if wanted in at:
+        entries[at.index(wanted)] = kept
     else:
         entries.append(kept)
     path.parent.mkdir(parents=True, exist_ok=True)

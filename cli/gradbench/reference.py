@@ -1,7 +1,7 @@
 """Reference moments: what is known of a model's posterior, and how well."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,31 @@ class Reference:
     draw: Callable[[np.random.Generator, int], Mapping[str, FloatArray]] | None = None
 
 
-def stored(model_file: str | Path, params: Mapping[str, Any]) -> Reference | None:
+def stored(
+    model_file: str | Path, params: Mapping[str, Any], *, without: Collection[str] = ()
+) -> Reference | None:
     """Return the moments that a long run left beside a model's file, or None.
 
     ``references/<model>.json`` holds a list, an entry for each set of parameters, made by
     ``gradbench reference``. A model's ``reference(**params)`` returns
-    ``stored(__file__, {"centered": centered})``, with all its parameters.
+    ``stored(__file__, {"n": n, "seed": seed})``, with all its parameters.
+
+    Args:
+        model_file: the model's ``__file__``.
+        params: of the run.
+        without: parameters to leave out. One posterior in two parameterizations needs one run:
+            what both have has one law, and what only the run had is left out for the other.
     """
     path = kept_in(model_file)
+    wanted = json.loads(json.dumps(dict(params)))
     entries = json.loads(path.read_text()) if path.is_file() else []
     for entry in entries:
-        if entry["params"] == dict(params):
-            moments = {name: Moments(**found) for name, found in entry["moments"].items()}
+        if entry["params"] == wanted:
+            moments = {
+                name: Moments(**found)
+                for name, found in entry["moments"].items()
+                if name not in without
+            }
             return Reference(source=entry["source"], moments=moments)
     return None
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from gradbench import establish, pool
-from gradbench.errors import ModelError
 from gradbench.establish import CONFIRMING, ESTABLISHING, Order
 from gradbench.reference import kept_in
 from gradbench.show import reference as table
@@ -87,15 +86,12 @@ def command(
         max_draws=max_draws,
         seed=seed + check,  # a confirmation must not repeat the draws it confirms
         demand=demand if ess is None else replace(demand, ess=ess),
+        confirms=check,
     )
     with Display(is_quiet=quiet) as display:
         found = establish.run(order, display)
     if check:
-        if found.reference is None:
-            raise ModelError(
-                f"{order.path}: the model has no reference for these parameters: make it with"
-                f" {Order(model, params).command}, and let reference() return stored(__file__, ...)"
-            )
+        assert found.reference is not None
         confirmation = pool.confirm(found.findings, found.reference)
         table.confirmed(found.findings, confirmation)
         return int(bool(confirmation.unmet))
