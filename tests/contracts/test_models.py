@@ -48,7 +48,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
 
 # What a run of NUTS needs there to be right, or to be seen to fail, where it is more than usual.
 LENGTH: dict[str, dict[str, Any]] = {
-    "horseshoe centered=True": {"tune": 1000, "draws": 10_000},
+    "horseshoe centered=True": {"draws": 4000},
     "rosenbrock": {"tune": 1000, "draws": 10_000, "target_accept_prob": 0.98},
     "hybrid_rosenbrock n2=1 a=1.0 b=0.5": {"draws": 10_000, "target_accept_prob": 0.99},
 }
