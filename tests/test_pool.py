@@ -128,7 +128,7 @@ def test_chance_alone_refuses_seldom() -> None:
     rng, n_refused = np.random.default_rng(0), 0
     for _ in range(400):
         pools = [certain(rng.standard_normal(100) / 100) for _ in range(2)]
-        n_refused += bool(pool.apart(pools).max() > pool.by_chance(200))
+        n_refused += bool(pool.apart(pools).max() > diagnostics.z_by_chance(200))
     assert n_refused <= 10
     assert pool.apart([certain(np.zeros(100)), certain(np.full(100, 0.07))])[0].min() > 4
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.stats import norm
 
 from gradbench import export, report, trust
 from gradbench.config import Gates
@@ -122,6 +123,26 @@ def test_claims_the_errors_refute_lose_their_cost() -> None:
         [result("nuts", r, second_moment=np.array([1.0, 1.9])) for r in range(3)]
     )
     assert "the second moment of x[1] is off" in spread[0].reason
+
+
+def test_one_replicate_shows_its_error_and_is_not_judged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A mean half an sd off at an ESS of 400 is ten standard errors off: told, not judged."""
+    off = result("nuts", mean=np.array([0.0, 0.5]), ess_mean=np.full(2, 400.0))
+    found = report.summaries([off, result("emcee")])
+    assert {s.status for s in found} == {"ok"}
+    nuts, emcee = sorted(report.rows(found), key=lambda row: row.sampler, reverse=True)
+    allowed = norm.isf(0.01 / 4)  # of two parameters, on either side
+    assert nuts.lone_z == pytest.approx((10.0, allowed))
+    assert emcee.lone_z == pytest.approx((0.0, allowed))
+    results(found)
+    assert "nuts 10.0 (chance allows 2.8); emcee 0.0" in " ".join(capsys.readouterr().out.split())
+    (row, _) = report.rows(
+        report.summaries([result("nuts", r, mean=np.array([0.01 * r, 0])) for r in (0, 1)])
+        + report.summaries([result("emcee")])
+    )
+    assert row.lone_z is None
 
 
 def both() -> list[report.Summary]:

@@ -291,6 +291,11 @@ def _rhat(x: FloatArray) -> FloatArray:
     return rhat
 
 
+def z_by_chance(n: int) -> float:
+    """Return how many standard errors the largest of n may be, Bonferroni at ``FAMILY_WISE``."""
+    return float(stats.norm.isf(FAMILY_WISE / (2 * n)))
+
+
 def rhat_by_chance(ess: FloatArray, n_chains: int) -> FloatArray:
     """Return the R-hat that the largest of n converged parameters may reach, shape (n,).
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from gradbench import diagnostics
 from gradbench.draws import FloatArray
@@ -154,11 +153,6 @@ def off(found: Pooled, other: Pooled | ReferenceMoments) -> FloatArray:
     )
 
 
-def by_chance(n: int) -> float:
-    """Return how many standard errors the largest of n may be, Bonferroni at ``FAMILY_WISE``."""
-    return float(stats.norm.isf(diagnostics.FAMILY_WISE / (2 * n)))
-
-
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What runs of several samplers say together.
@@ -189,7 +183,7 @@ def judge(runs: Mapping[str, Sequence[Measured]], demand: Demand) -> Findings:
     whole = of_all(runs)
     differences = apart(list(pools.values()))
     n_pairs = len(pools) * (len(pools) - 1) // 2
-    allowed = by_chance(n_pairs * differences.size)
+    allowed = diagnostics.z_by_chance(n_pairs * differences.size)
     complaints = (
         _rhat(whole, parameters, demand),
         _ess(whole, parameters, demand),
@@ -222,7 +216,7 @@ def confirm(found: Findings, reference: ReferenceMoments) -> Confirmation:
     Chance allows more from 158 known moments on.
     """
     differences = off(found.whole, reference)
-    allowed = max(CONFIRMED, by_chance(max(1, int(np.isfinite(differences).sum()))))
+    allowed = max(CONFIRMED, diagnostics.z_by_chance(max(1, int(np.isfinite(differences).sum()))))
     of_variance, worst = divmod(int(np.nanargmax(differences)), len(found.parameters))
     largest = float(np.nanmax(differences))
     contradicted = (

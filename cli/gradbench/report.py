@@ -121,7 +121,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model and sampler over its replicates: a line of the table. None prints as a dash."""
+    """One model and sampler over its replicates: a line of the table. None prints as a dash.
+
+    ``lone_z`` stands where one replicate can't be judged: the largest error of a known mean in
+    standard errors that its ESS claims, and what chance allows.
+    """
 
     model: str
     sampler: str
@@ -140,6 +144,7 @@ class Row:
     error_sd: float | None
     log_evidence: tuple[float, float] | None
     calibration: Interval | None
+    lone_z: tuple[float, float] | None
     status: str
     n_status: int
     reason: str
@@ -573,6 +578,7 @@ def _row(group: Sequence[Summary]) -> Row:
         error_sd=_mean(_values(group, "error_rms_sd")),
         log_evidence=_evidence(group),
         calibration=_calibration(first),
+        lone_z=_lone_z(costed),
         status=status,
         n_status=n_status,
         reason=reason,
@@ -613,6 +619,12 @@ def _calibration(summary: Summary) -> Interval | None:
     low, high = summary.calibration_low, summary.calibration_high
     nan = math.nan
     return Interval(summary.calibration, nan if low is None else low, nan if high is None else high)
+
+
+def _lone_z(costed: Sequence[Summary]) -> tuple[float, float] | None:
+    if len(costed) != 1 or costed[0].z_max is None:
+        return None
+    return costed[0].z_max, diagnostics.z_by_chance(costed[0].n_parameters or 1)
 
 
 def _by_cost(row: Row) -> tuple[bool, float]:

@@ -152,6 +152,18 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     ]
     if judged:
         lines.append(f"ESS claimed / ESS from errors against known moments: {'; '.join(judged)}")
+    alone = [
+        f"{row.sampler}{at(row.model)} {z:.1f}"
+        + (f" (chance allows {limit:.1f})" if z > limit else "")
+        for row in found
+        if row.lone_z
+        for z, limit in [row.lone_z]
+    ]
+    if alone:
+        lines.append(
+            "largest error of a known mean, in standard errors that the ESS claims:"
+            f" {'; '.join(alone)}"
+        )
     evidence = [
         f"{row.sampler}{at(row.model)} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
         for row in found
