@@ -28,7 +28,7 @@ slow = pytest.mark.slow
 # Graphs are simplified but run by Python: a model is ready in a second or two. What is fused,
 # Python would round to single precision.
 PYTHON = Mode("py", "fast_run").excluding("fusion")
-COMPILED = {"implicit_root", "kepler"}  # here Python would take a minute: they hold a search
+COMPILED = {"implicit_root", "kepler", "transit"}  # here Python would take a minute
 
 # What is looked at of each model, if not its defaults: a form that is quick, and every form it has.
 FORMS: dict[str, list[dict[str, Any]]] = {
@@ -46,9 +46,12 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "student_t": [{}, {"nu": 2.5}],
 }
 
-# What a run of NUTS needs there to be right, or to be seen to fail, where it is more than usual.
+# What a run of NUTS needs there to be right, or to be seen to fail, where that isn't the usual; less
+# where a gradient is dear.
 LENGTH: dict[str, dict[str, Any]] = {
     "horseshoe centered=True": {"draws": 4000},
+    "lotka_volterra": {"tune": 300, "draws": 500},
+    "transit": {"tune": 300, "draws": 500},
     "rosenbrock": {"tune": 1000, "draws": 10_000, "target_accept_prob": 0.98},
     "hybrid_rosenbrock n2=1 a=1.0 b=0.5": {"draws": 10_000, "target_accept_prob": 0.99},
 }
