@@ -125,24 +125,45 @@ def test_claims_the_errors_refute_lose_their_cost() -> None:
     assert "the second moment of x[1] is off" in spread[0].reason
 
 
-def test_one_replicate_shows_its_error_and_is_not_judged(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A mean half an sd off at an ESS of 400 is ten standard errors off: told, not judged."""
-    off = result("nuts", mean=np.array([0.0, 0.5]), ess_mean=np.full(2, 400.0))
+def test_one_replicate_shows_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A mean a fifth of an sd off at an ESS of 400 is four standard errors off: told, not judged."""
+    off = result("nuts", mean=np.array([0.0, 0.2]), ess_mean=np.full(2, 400.0))
     found = report.summaries([off, result("emcee")])
     assert {s.status for s in found} == {"ok"}
     nuts, emcee = sorted(report.rows(found), key=lambda row: row.sampler, reverse=True)
     allowed = norm.isf(0.01 / 4)  # of two parameters, on either side
-    assert nuts.lone_z == pytest.approx((10.0, allowed))
+    assert nuts.lone_z == pytest.approx((4.0, allowed))
     assert emcee.lone_z == pytest.approx((0.0, allowed))
     results(found)
-    assert "nuts 10.0 (chance allows 2.8); emcee 0.0" in " ".join(capsys.readouterr().out.split())
-    (row, _) = report.rows(
-        report.summaries([result("nuts", r, mean=np.array([0.01 * r, 0])) for r in (0, 1)])
-        + report.summaries([result("emcee")])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nuts 4.0 (chance allows 2.8); emcee 0.0" in shown
+    two = report.summaries([result("nuts", r, mean=np.array([0.01 * r, 0])) for r in (0, 1)])
+    assert report.rows(two)[0].lone_z is None
+
+
+def test_one_replicate_far_off_is_contradicted() -> None:
+    """Ten standard errors and half an sd refute an ESS at once; of a tiny error the sd says so."""
+    off = result("nuts", mean=np.array([0.0, -0.5]), ess_mean=np.full(2, 400.0))
+    (summary,) = report.summaries([off])
+    assert summary.status == "overstated"
+    assert summary.reason == (
+        "the mean of x[1] is off by 10.0 standard errors that its ESS claims,"
+        " where chance allows 2.8"
     )
-    assert row.lone_z is None
+    assert summary.ms_per_ess is None
+    tiny = result("nuts", mean=np.array([0.0, 0.09]), ess_mean=np.full(2, 1e5))
+    assert report.summaries([tiny])[0].status == "ok"
+
+
+def test_a_references_own_error_counts() -> None:
+    """Half an sd off a reference that is itself known to a fifth of an sd contradicts nothing."""
+    off = result("nuts", mean=np.array([0.0, 0.5]), ess_mean=np.full(2, 400.0))
+    assert off.measured is not None
+    assert off.measured.reference is not None
+    rough = replace(off.measured.reference, mean_se=np.full(2, 0.2))
+    (summary,) = report.summaries([replace(off, measured=replace(off.measured, reference=rough))])
+    assert summary.status == "ok"
+    assert summary.z_max == pytest.approx(0.5 / np.hypot(0.05, 0.2))
 
 
 def both() -> list[report.Summary]:

@@ -21,6 +21,7 @@ from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
+DECISIVE = 2.0  # times what chance allows: of one replicate, bias or an ESS claimed fourfold
 MIN_POINTS = 3  # of a power law: two always lie on one
 
 
@@ -123,7 +124,7 @@ class Interval:
 class Row:
     """One model and sampler over its replicates: a line of the table. None prints as a dash.
 
-    ``lone_z`` stands where one replicate can't be judged: the largest error of a known mean in
+    ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
     standard errors that its ESS claims, and what chance allows.
     """
 
@@ -424,7 +425,7 @@ def _costs(measured: Measured) -> dict[str, Any]:
 def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
     found, reference = measured.diagnostics, measured.reference
     unknown = np.full(len(measured.parameters), np.nan)
-    error, square_error, _, _ = _errors(measured)
+    error, square_error, error_se, square_error_se = _errors(measured)
     return {
         "mean": found.mean,
         "sd": found.sd,
@@ -440,9 +441,9 @@ def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
         "reference_mean": unknown if reference is None else reference.mean,
         "reference_sd": unknown if reference is None else reference.sd,
         "error_sd": error,
-        "z": error * np.sqrt(found.ess_mean),
+        "z": error / np.hypot(found.ess_mean**-0.5, error_se),
         "square_error_sd": square_error,
-        "square_z": square_error * np.sqrt(found.ess_square),
+        "square_z": square_error / np.hypot(found.ess_square**-0.5, square_error_se),
     }
 
 
@@ -503,7 +504,7 @@ def _believed(group: Sequence[CellResult]) -> list[Measured]:
 def _across(group: Sequence[CellResult]) -> _Across:
     finished = _believed(group)
     if len(finished) < 2:
-        return _Across({})
+        return _alone(finished[0]) if finished else _Across({})
     found = [measured.diagnostics for measured in finished]
     columns: dict[str, Any] = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
     if finished[0].reference is None:
@@ -543,6 +544,21 @@ def _across(group: Sequence[CellResult]) -> _Across:
                 f" [{judged.low:.2f}, {judged.high:.2f}] times what its errors allow"
             )
     return _Across(columns, status, reason)
+
+
+def _alone(measured: Measured) -> _Across:
+    """Return what one replicate says: an error far beyond chance contradicts its ESS."""
+    columns = _parameter_columns(measured)
+    z, off = (np.nan_to_num(columns[name]) for name in ("z", "error_sd"))
+    worst = int(np.argmax(np.abs(z)))
+    allowed = diagnostics.z_by_chance(len(z))
+    if abs(z[worst]) <= DECISIVE * allowed or abs(off[worst]) <= diagnostics.BIASED_SD:
+        return _Across({})
+    reason = (
+        f"the mean of {measured.parameters[worst]} is off by {abs(z[worst]):.1f} standard errors"
+        f" that its ESS claims, where chance allows {allowed:.1f}"
+    )
+    return _Across({}, "overstated", reason)
 
 
 def _nested_rhat(finished: Sequence[Measured]) -> FloatArray:
