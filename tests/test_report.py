@@ -105,6 +105,19 @@ def test_rhat_of_disagreeing_chains_is_not_excused_by_their_small_ess() -> None:
     assert bad.status == "not_converged"
 
 
+def test_rhat_and_its_limit_never_look_the_same() -> None:
+    """However little R-hat is above its limit, the reason shows that it is."""
+    limit = float(result(rhat=np.array([1.0, 1.2])).reason.split("above ")[1])
+    n_close = 0
+    for excess in np.linspace(-6e-4, 6e-4, 25):
+        close = result(rhat=np.array([1.0, limit + excess]))
+        if close.status == "not_converged":
+            rhat, allowed = close.reason.removeprefix("R-hat of x[1] is ").split(", above ")
+            assert float(rhat) > float(allowed)
+            n_close += len(rhat) > len("1.234")
+    assert n_close > 0
+
+
 def test_claims_the_errors_refute_lose_their_cost() -> None:
     """Errors four times what the ESS allows are overstated; a common shift is biased."""
     rng = np.random.default_rng(0)
@@ -126,7 +139,7 @@ def test_claims_the_errors_refute_lose_their_cost() -> None:
 
 
 def test_one_replicate_shows_its_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """A mean a fifth of an sd off at an ESS of 400 is four standard errors off: told, not judged."""
+    """A mean a fifth of an sd off at an ESS of 400 is four standard errors: told, not judged."""
     off = result("nuts", mean=np.array([0.0, 0.2]), ess_mean=np.full(2, 400.0))
     found = report.summaries([off, result("emcee")])
     assert {s.status for s in found} == {"ok"}

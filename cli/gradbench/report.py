@@ -441,10 +441,15 @@ def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
         "reference_mean": unknown if reference is None else reference.mean,
         "reference_sd": unknown if reference is None else reference.sd,
         "error_sd": error,
-        "z": error / np.hypot(found.ess_mean**-0.5, error_se),
+        "z": error * np.sqrt(_with(found.ess_mean, error_se)),
         "square_error_sd": square_error,
-        "square_z": square_error / np.hypot(found.ess_square**-0.5, square_error_se),
+        "square_z": square_error * np.sqrt(_with(found.ess_square, square_error_se)),
     }
+
+
+def _with(ess: FloatArray, reference_se: FloatArray) -> FloatArray:
+    """Return what an ESS is worth against a reference with a standard error of its own, in sds."""
+    return ess / (1 + ess * reference_se**2)
 
 
 def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -29,7 +29,8 @@ def _judge_chains(measured: Measured, gates: Gates) -> tuple[Status, str]:
     excess, worst = _largest(found.rhat - limit, names)
     if excess > 0:
         rhat, allowed = (values[names.index(worst)] for values in (found.rhat, limit))
-        return "not_converged", f"R-hat of {worst} is {rhat:.3f}, above {allowed:.3f}"
+        n = 3 if f"{rhat:.3f}" != f"{allowed:.3f}" else 5
+        return "not_converged", f"R-hat of {worst} is {rhat:.{n}f}, above {allowed:.{n}f}"
     ess, worst = _smallest(found.ess_bulk, names)
     if ess < gates.ess:
         return "too_few_draws", f"bulk ESS of {worst} is {ess:.0f}, below {gates.ess:g}"

@@ -46,8 +46,8 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "student_t": [{}, {"nu": 2.5}],
 }
 
-# What a run of NUTS needs there to be right, or to be seen to fail, where that isn't the usual; less
-# where a gradient is dear.
+# What a run of NUTS needs there to be right, or to be seen to fail, if not the usual; less where a
+# gradient is dear.
 LENGTH: dict[str, dict[str, Any]] = {
     "horseshoe centered=True": {"draws": 4000},
     "lotka_volterra": {"tune": 300, "draws": 500},
