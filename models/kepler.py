@@ -17,7 +17,7 @@ standard normals with :math:`e = |z|^2 / (2 + |z|^2)` and :math:`\omega` their d
 :math:`e` is spread over (0, 1) and :math:`\omega` over the circle; ``velocity``
 :math:`\gamma \sim \mathcal N(0, 10^2)`; ``jitter`` :math:`s \sim \mathrm{HalfNormal}(5)`. Geometry:
 one mode, mildly bent; what it tests is an operation that autodiff can't see through. Reference: a
-long run, where stored.
+long run.
 """
 
 from typing import Any

@@ -13,7 +13,7 @@ Parameters: ``log_theta`` (6,), standard normals, with
 :math:`\theta = (\alpha, \beta, \gamma, \delta, u(0), v(0)) = m\, e^{0.25\, \mathrm{log\_theta}}`
 and :math:`m` near the values for hares and lynxes; ``sigma`` :math:`\sim \mathrm{LogNormal}(-1,
 1)`. Geometry: one mode, strongly correlated rates; what it tests is a density that costs thousands
-of steps. Reference: a long run, where stored.
+of steps. Reference: a long run.
 """
 
 from typing import Any

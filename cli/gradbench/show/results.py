@@ -36,10 +36,10 @@ COLUMNS = (
     _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 4),
     _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     _Column("ESS", lambda row: significant(row.ess), 7),
-    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 3),
+    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 2),
     _Column("compile\ns", lambda row: significant(row.compile_s), 1),
     _Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
+    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 3),
     _Column("status", lambda row: row.status, 8, "left"),
 )
 
