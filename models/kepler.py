@@ -77,7 +77,7 @@ def model(n: int = 40, seed: int = 1) -> pm.Model:
 
 
 def reference(n: int = 40, seed: int = 1) -> Reference | None:
-    """Return the moments of a long run, where there is one."""
+    """Return the moments of a long run, or None."""
     return stored(__file__, {"n": n, "seed": seed})
 
 

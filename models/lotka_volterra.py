@@ -49,7 +49,7 @@ def model(seed: int = 1) -> pm.Model:
 
 
 def reference(seed: int = 1) -> Reference | None:
-    """Return the moments of a long run, where there is one."""
+    """Return the moments of a long run, or None."""
     return stored(__file__, {"seed": seed})
 
 

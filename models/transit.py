@@ -18,8 +18,7 @@ Foreman-Mackey (2020), a standard example of astronomers' samplers. The ``n`` va
 :math:`r \sim U(0, 0.3)`; ``q1``, ``q2`` :math:`\sim U(0, 1)` with
 :math:`u_1 = 2 \sqrt{q_1} q_2`, :math:`u_2 = \sqrt{q_1} (1 - 2 q_2)` (Kipping 2013); ``noise``
 :math:`\sigma \sim \mathrm{LogNormal}(-1, 1)`. Geometry: bounds that have mass at them, and a
-narrow bend between ``impact``, ``radius`` and the limb darkening. Reference: a long run, where
-stored.
+narrow bend between ``impact``, ``radius`` and the limb darkening. Reference: a long run.
 """
 
 from typing import Any
@@ -57,7 +56,7 @@ def model(n: int = 100, seed: int = 1) -> pm.Model:
 
 
 def reference(n: int = 100, seed: int = 1) -> Reference | None:
-    """Return the moments of a long run, where there is one."""
+    """Return the moments of a long run, or None."""
     return stored(__file__, {"n": n, "seed": seed})
 
 
