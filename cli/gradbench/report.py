@@ -545,10 +545,14 @@ def _across(group: Sequence[CellResult]) -> _Across:
         elif judged.is_overstated and status is None:
             status = "overstated"
             reason = (
-                f"the ESS claimed for the {what} is {judged.ratio:.2f}"
-                f" [{judged.low:.2f}, {judged.high:.2f}] times what its errors allow"
+                f"the ESS claimed for the {what} is {_times(judged.ratio)}"
+                f" [{_times(judged.low)}, {_times(judged.high)}] times what its errors allow"
             )
     return _Across(columns, status, reason)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def _alone(measured: Measured) -> _Across:
