@@ -166,6 +166,8 @@ def test_one_replicate_far_off_is_contradicted() -> None:
     assert summary.ms_per_ess is None
     tiny = result("nuts", mean=np.array([0.0, 0.09]), ess_mean=np.full(2, 1e5))
     assert report.summaries([tiny])[0].status == "ok"
+    both = result("nuts", mean=np.array([0.3, 0.09]), ess_mean=np.array([1e3, 1e5]))
+    assert "the mean of x[0]" in report.summaries([both])[0].reason
 
 
 def test_a_references_own_error_counts() -> None:

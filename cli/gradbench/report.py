@@ -558,13 +558,14 @@ def _times(ratio: float) -> str:
 def _alone(measured: Measured) -> _Across:
     """Return what one replicate says: an error far beyond chance contradicts its ESS."""
     columns = _parameter_columns(measured)
-    z, off = (np.nan_to_num(columns[name]) for name in ("z", "error_sd"))
-    worst = int(np.argmax(np.abs(z)))
+    z, off = (np.abs(np.nan_to_num(columns[name])) for name in ("z", "error_sd"))
+    z[off <= diagnostics.BIASED_SD] = 0
+    worst = int(np.argmax(z))
     allowed = diagnostics.z_by_chance(len(z))
-    if abs(z[worst]) <= DECISIVE * allowed or abs(off[worst]) <= diagnostics.BIASED_SD:
+    if z[worst] <= DECISIVE * allowed:
         return _Across({})
     reason = (
-        f"the mean of {measured.parameters[worst]} is off by {abs(z[worst]):.1f} standard errors"
+        f"the mean of {measured.parameters[worst]} is off by {z[worst]:.1f} standard errors"
         f" that its ESS claims, where chance allows {allowed:.1f}"
     )
     return _Across({}, "overstated", reason)
