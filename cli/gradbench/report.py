@@ -441,15 +441,16 @@ def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
         "reference_mean": unknown if reference is None else reference.mean,
         "reference_sd": unknown if reference is None else reference.sd,
         "error_sd": error,
-        "z": error * np.sqrt(_with(found.ess_mean, error_se)),
+        "z": _z(error, found.ess_mean, error_se),
         "square_error_sd": square_error,
-        "square_z": square_error * np.sqrt(_with(found.ess_square, square_error_se)),
+        "square_z": _z(square_error, found.ess_square, square_error_se),
     }
 
 
-def _with(ess: FloatArray, reference_se: FloatArray) -> FloatArray:
-    """Return what an ESS is worth against a reference with a standard error of its own, in sds."""
-    return ess / (1 + ess * reference_se**2)
+def _z(error: FloatArray, ess: FloatArray, reference_se: FloatArray) -> FloatArray:
+    """Return errors in standard errors, the run's as its ESS claims and the reference's own."""
+    z: FloatArray = error * np.sqrt(ess / (1 + ess * reference_se**2))
+    return z
 
 
 def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -557,9 +558,9 @@ def _times(ratio: float) -> str:
 
 def _alone(measured: Measured) -> _Across:
     """Return what one replicate says: an error far beyond chance contradicts its ESS."""
-    columns = _parameter_columns(measured)
-    z, off = (np.abs(np.nan_to_num(columns[name])) for name in ("z", "error_sd"))
-    z[off <= diagnostics.BIASED_SD] = 0
+    error, _, error_se, _ = _errors(measured)
+    z = np.abs(_z(error, measured.diagnostics.ess_mean, error_se))
+    z = np.where(np.abs(error) > diagnostics.BIASED_SD, np.nan_to_num(z), 0)
     worst = int(np.argmax(z))
     allowed = diagnostics.z_by_chance(len(z))
     if z[worst] <= DECISIVE * allowed:

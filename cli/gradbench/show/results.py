@@ -152,13 +152,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     ]
     if judged:
         lines.append(f"ESS claimed / ESS from errors against known moments: {'; '.join(judged)}")
-    alone = [
-        f"{row.sampler}{at(row.model)} {z:.1f}"
-        + (f" (chance allows {limit:.1f})" if z > limit else "")
-        for row in found
-        if row.lone_z
-        for z, limit in [row.lone_z]
-    ]
+    alone = [f"{row.sampler}{at(row.model)} {_lone(*row.lone_z)}" for row in found if row.lone_z]
     if alone:
         lines.append(
             "largest error of a known mean, in standard errors that the ESS claims:"
@@ -179,6 +173,10 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
+
+
+def _lone(z: float, allowed: float) -> str:
+    return f"{z:.1f} (chance allows {allowed:.1f})" if z > allowed else f"{z:.1f}"
 
 
 def _reason(row: Row, at: str) -> str:
