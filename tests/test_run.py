@@ -376,7 +376,14 @@ def test_two_runs_at_once_keep_apart(
     folder = next((tmp_path / "results" / "small").iterdir())
     while not (folder / ".lock").exists():
         time.sleep(0.02)
-    refused = gradbench("run", "--resume", folder)
+    # Stopped, they hold their folders however long the refusal takes on a loaded machine.
+    for process in running:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        refused = gradbench("run", "--resume", folder)
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGCONT)
     assert refused.returncode == 2
     assert "another gradbench is writing there" in refused.stderr
     assert [process.wait(timeout=120) for process in running] == [0, 0]
