@@ -4,11 +4,13 @@ For each installed sampler, the same model, start, seed and lengths in both; the
 runs each, in turn. ``same`` says whether the draws are identical, to the last bit or to rounding.
 Compiling is left out on both sides, but for ``pm.sample_smc``, which compiles at every call.
 ``stan_nuts`` is compared with PyStan, which has a server, processes and JSON on the way, and runs
-on Python 3.11 alone. Names of samplers as arguments run those only.
+on Python 3.11 alone. Both have one thread, as a cell has. Names of samplers as arguments run those
+only.
 """
 
 import dataclasses
 import logging
+import os
 import sys
 import time
 import warnings
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import compat, models, samplers
+from gradbench import compat, machine, models, samplers
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
@@ -32,6 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "pymc_slice": {"tune": 100, "draws": 400},
     "blackjax_mclmc": {"tune": 3000, "draws": 30_000},
     "blackjax_chees": {"draws": 3000},
+    "blackjax_pathfinder": {"chains": 64, "tune": 2000},
 }
 CHAINS = "numpyro_nuts", "blackjax_nuts", "blackjax_mclmc", "nutpie"
 LONG = {"tune": 1000, "draws": 5000}
@@ -429,4 +432,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    as_in_a_cell = machine.environment(threads=1)
+    if os.environ != as_in_a_cell:
+        os.execve(sys.executable, [sys.executable, *sys.argv], as_in_a_cell)
     main()
