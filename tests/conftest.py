@@ -12,8 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
+from gradbench import machine
+
 Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# As in a worker, before anything is imported: two test processes with two threads each on two cores
+# are slower, and JAX 0.10 can wait for itself for ever when it has more than one.
+os.environ.update(dict.fromkeys(machine.THREAD_VARIABLES, "1"))
 
 # A shell starts what runs in the background with Ctrl-C ignored, and so would the commands below.
 signal.signal(signal.SIGINT, signal.default_int_handler)
