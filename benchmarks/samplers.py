@@ -12,10 +12,11 @@ import dataclasses
 import logging
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -351,8 +352,10 @@ def stan_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
 
     assert target.stan_program is not None
     program = target.stan_program
-    # Given a seed, PyStan would take the second run's draws from its cache.
-    posterior = stan.build(program.code, data=dict(program.data))
+    # PyStan compiles into the folder it is called in, and, given a seed, would take a second run's
+    # draws from its cache.
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        posterior = stan.build(program.code, data=dict(program.data))
     named = target.named(start)
     inits = [
         {rv.name: named[rv.name][i].tolist() for rv in target.model.free_RVs}
