@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gradbench import compat, stan
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
+from gradbench.logdensity import LogDensity
 from gradbench.reference import Reference
 from gradbench.stan import UNCONSTRAINED, StanProgram
 
@@ -54,6 +55,8 @@ class Target:
         model: the PyMC model; its value variables, in PyMC's order, are the flat vector.
         reference: what is known of its posterior, or None.
         stan_program: the same density for Stan's own samplers, or None.
+        initial: makes starting points of the model's own, as ``models.Loaded`` has it, or None.
+        function: the plain function that the model was made from, or None.
         mode: the PyTensor mode, None for PyMC's default.
 
     Raises:
@@ -65,6 +68,8 @@ class Target:
         model: "pm.Model",
         reference: Reference | None = None,
         stan_program: StanProgram | None = None,
+        initial: Callable[..., Any] | None = None,
+        function: LogDensity | None = None,
         *,
         mode: Any = None,
     ) -> None:
@@ -72,7 +77,9 @@ class Target:
 
         self.model = model
         self.stan_program = stan_program
+        self.function = function
         self.mode = mode
+        self._own_initial = initial
         self._reference = reference
         if not model.free_RVs:
             raise ModelError("the model has no free parameters: there is nothing to sample")

@@ -198,10 +198,10 @@ def _compiled(
     options = sampler.Options(**parsed.options)
     if planted.is_detuned:
         options = options.model_copy(update=dict(sampler.DETUNED))
-    model, reference, program = models.load(Source.from_json(source), parsed.params)
-    plant.plant(model, planted)
+    loaded = models.load(Source.from_json(source), parsed.params)
+    plant.plant(loaded.model, planted)
     stopwatch.start("compile")
-    target = Target(model, reference, program, mode=compat.mode(options.target_backend))
+    target = Target(*loaded, mode=compat.mode(options.target_backend))
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options

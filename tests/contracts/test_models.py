@@ -94,7 +94,7 @@ forms = pytest.mark.parametrize("form", EVERY)
 def loaded(form: str) -> tuple[Target, Reference | None]:
     """Return a model's target and its reference, made once for all that look at it."""
     name, params = EVERY[form]
-    model, reference, _ = models.load(models.find(name, Path()), params)
+    model, reference, *_ = models.load(models.find(name, Path()), params)
     return Target(model, reference, mode=None if name in COMPILED else PYTHON), reference
 
 

@@ -29,7 +29,7 @@ def found(name: str) -> Any:
 
 def reference(name: str, **params: Any) -> Reference:
     """Return what a shipped model says of its moments."""
-    _, known, _ = models.load(models.find(name, Path()), params)
+    _, known, *_ = models.load(models.find(name, Path()), params)
     assert known is not None
     return known
 

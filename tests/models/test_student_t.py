@@ -14,7 +14,7 @@ PATH = models.find("student_t", Path())
 @pytest.mark.parametrize(("nu", "is_scored"), [(2.5, False), (4.0, False), (4.5, True)])
 def test_squares_are_scored_where_they_have_a_variance(nu: float, is_scored: bool) -> None:
     """Up to four degrees of freedom there is no reference for the spread of squares."""
-    _, reference, _ = models.load(PATH, {"nu": nu})
+    _, reference, *_ = models.load(PATH, {"nu": nu})
     assert reference is not None
     of = reference.moments["x"]
     assert np.asarray(of.sd) ** 2 == pytest.approx(nu / (nu - 2))

@@ -12,18 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradbench import posteriordb
 from gradbench.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pymc as pm
 
+    from gradbench.logdensity import LogDensity
     from gradbench.reference import Reference
     from gradbench.stan import StanProgram
-
-    Loaded = tuple[pm.Model, Reference | None, StanProgram | None]
 
 SUFFIXES = (".py", ".stan")
 
@@ -52,6 +53,25 @@ class Source:
     def from_json(cls, plain: Mapping[str, Any]) -> "Source":
         """Return what ``to_json`` gave."""
         return cls(Path(plain["path"]), plain["data"] and Path(plain["data"]))
+
+
+class Loaded(NamedTuple):
+    """What a source gives, in the order that ``Target`` takes it.
+
+    Attributes:
+        model: the density as a PyMC model.
+        reference: what is known of its posterior, or None.
+        stan_program: the same density for Stan's own samplers, or None.
+        initial: ``initial(rng, n)`` returns starting points, (n, ndim) on the unconstrained space
+            or constrained values by name, (n, *shape) each; None where the model gives none.
+        function: the plain function that the model was made from, or None.
+    """
+
+    model: "pm.Model"
+    reference: "Reference | None" = None
+    stan_program: "StanProgram | None" = None
+    initial: "Callable[..., Any] | None" = None
+    function: "LogDensity | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +210,7 @@ def fingerprint(source: Source) -> str:
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def load(source: Source, params: Mapping[str, Any]) -> "Loaded":
+def load(source: Source, params: Mapping[str, Any]) -> Loaded:
     """Return a source's model and, where it has them, reference and Stan program.
 
     Raises:
@@ -208,12 +228,12 @@ def load(source: Source, params: Mapping[str, Any]) -> "Loaded":
         else:
             data = {} if source.data is None else _data(source.data)
             program, reference = StanProgram(source.path.read_text(), data), None
-        return blackbox.of_program(program), reference, program
+        return Loaded(blackbox.of_program(program), reference, program)
     except ModelError as error:
         raise ModelError(f"{source.path}: {error}") from error
 
 
-def _from_python(path: Path, params: Mapping[str, Any]) -> "Loaded":
+def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
     import pymc as pm
 
     from gradbench import blackbox
@@ -233,8 +253,9 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> "Loaded":
         model = module.model(**params)
         reference = module.reference(**params) if hasattr(module, "reference") else None
         program = module.stan(**params) if hasattr(module, "stan") else None
+        function = None
         if isinstance(model, LogDensity):
-            model = blackbox.of_function(model)
+            function, model = model, blackbox.of_function(model)
         elif isinstance(model, StanProgram):
             model, program = blackbox.of_program(model), model
     except Exception as error:
@@ -254,7 +275,7 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> "Loaded":
         raise ModelError(
             f"{path}: stan() returned {_kind(program)}; it must return a gradbench.stan.StanProgram"
         )
-    return model, reference, program
+    return Loaded(model, reference, program, function=function)
 
 
 def _data(path: Path) -> Mapping[str, Any]:
