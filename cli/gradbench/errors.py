@@ -1,6 +1,9 @@
 """The errors a user can meet, each with the exit code it ends the program with."""
 
 
+DISTRIBUTION = "gradbench-mcmc"  # on PyPI the name gradbench belongs to another project
+
+
 class GradbenchError(Exception):
     """A message for the user: what was read, where, and what is allowed instead."""
 
@@ -37,6 +40,11 @@ class LongRunError(GradbenchError):
     """A long run gave no moments that could be kept as a reference."""
 
     exit_code = 1
+
+
+def pip_install(extra: str = "") -> str:
+    """Return the command that installs gradbench, with an extra of it if one is named."""
+    return f'pip install "{DISTRIBUTION}[{extra}]"' if extra else f"pip install {DISTRIBUTION}"
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

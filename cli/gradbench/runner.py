@@ -21,7 +21,7 @@ import numpy as np
 from gradbench import __version__, density, machine, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
-from gradbench.errors import InterpreterError, ModelError, SamplerError
+from gradbench.errors import InterpreterError, ModelError, SamplerError, pip_install
 from gradbench.examine import Examination
 from gradbench.grid import Cell, Key
 from gradbench.models import Source
@@ -442,12 +442,12 @@ def interpreter(path: Path) -> str:
         said = "".join(answer.stderr.strip().splitlines()[-1:])
         raise InterpreterError(
             f"{path}: gradbench can't be imported there ({said});"
-            f" install it with: {python} -m pip install gradbench=={__version__}"
+            f" install it with: {python} -m {pip_install()}=={__version__}"
         )
     if answer.stdout.strip() != str(SCHEMA_VERSION):
         raise InterpreterError(
             f"{path}: has another version of gradbench; both sides need the same:"
-            f" {python} -m pip install gradbench=={__version__}"
+            f" {python} -m {pip_install()}=={__version__}"
         )
     return str(python)
 
