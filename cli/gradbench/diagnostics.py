@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import fft, special, stats
 
 from gradbench.draws import FloatArray, IntArray
+from gradbench.records import from_plain, to_plain
 
 BLOCK_BYTES = 24 * 2**20  # of draws worked on at a time: bounds memory, not too small for threads
 SPECTRA_BYTES = 2 * 2**20  # of padded draws transformed at a time, likewise
@@ -74,27 +75,12 @@ class Diagnostics:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; what is not finite becomes None."""
-        arrays = {name: getattr(self, name) for name in self.__slots__ if name != "n_independent"}
-        plain: dict[str, Any] = {
-            name: [value if math.isfinite(value) else None for value in array.tolist()]
-            for name, array in arrays.items()
-        }
-        return plain | {"n_independent": self.n_independent}
+        return dict(to_plain(self))
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
-        """Return what ``to_json`` gave."""
-        unknown = [None] * len(plain["mean"])
-        return cls(
-            **{
-                name: values if name == "n_independent" else np.array(values, dtype=_dtype(name))
-                for name, values in {"square_sd": unknown, **plain}.items()
-            }
-        )
-
-
-def _dtype(name: str) -> type:
-    return bool if name.startswith("is_") else float
+        """Return what ``to_json`` gave, now or in an older version."""
+        return from_plain(cls, {"square_sd": [None] * len(plain["mean"]), **plain})
 
 
 def compute(
