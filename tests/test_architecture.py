@@ -24,6 +24,7 @@ ORDER = [
     "logdensity",
     "blackbox",
     "posteriordb",
+    "batch",
     "target",
     "models",
     "samplers",
