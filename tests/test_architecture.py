@@ -25,6 +25,7 @@ ORDER = [
     "logdensity",
     "blackbox",
     "posteriordb",
+    "batch",
     "target",
     "models",
     "samplers",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import compat, stan
+from gradbench import batch, compat, stan
+from gradbench.batch import Batch
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.logdensity import LogDensity
@@ -28,6 +29,7 @@ UNIFORM_RADIUS = 2.0  # Stan Reference Manual, "Initialization": uniform(-2, 2) 
 MODEL_JITTER = 1.0  # pm.sample's jitter+adapt_diag: uniform(-1, 1) around the initial point
 MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
 DIMENSIONS = frozenset({"chain", "draw"})
+N_TRIAL = 3  # points at which the batched form is tried: a start, and two that are anywhere
 MAX_TRIES = 100  # Stan gives up on finding a finite starting point after as many
 
 
@@ -103,41 +105,76 @@ class Target:
     # -- densities ---------------------------------------------------------------------------
 
     def logdensity(self, x: FloatArray) -> float:
-        """Return the log-density at x, shape (ndim,); -inf outside the support."""
-        return float(self._logdensity(x)[0])
+        """Return the log-density at x, shape (ndim,); -inf outside the support.
+
+        Outside it is also where a check fails, a factorization doesn't exist, or the value is NaN.
+        """
+        return self._logdensity(x)
 
     def logdensity_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
-        """Return the log-density at x, shape (ndim,), and its gradient, by reverse mode."""
-        value, gradient = self._logdensity_and_gradient(x)
-        return float(value), gradient
+        """Return the log-density at x, shape (ndim,), and its gradient, by reverse mode.
+
+        Outside the support the gradient is finite or NaN, and says nothing.
+        """
+        found = batch.tried(self._logdensity_and_gradient, x)
+        if found is None:
+            return -np.inf, np.full(self.ndim, np.nan)
+        value, gradient = found
+        return -np.inf if np.isnan(value) else float(value), gradient
 
     def logdensity_batch(self, points: FloatArray) -> FloatArray:
-        """Return the log-density at many points at once: (n, ndim) to (n,), no loop in Python."""
-        values: FloatArray = self._logdensity_batch(points)[0]
-        return values
+        """Return the log-density at many points, (n, ndim) to (n,): ``logdensity`` of each."""
+        values = self._logdensity_batch(points)[0]
+        return np.where(np.isnan(values), -np.inf, values)
+
+    @property
+    def batch_form(self) -> batch.Form:
+        """How ``logdensity_batch`` goes through the points."""
+        return self._logdensity_batch.form
 
     @cached_property
-    def _logdensity(self) -> Callable[[FloatArray], Any]:
-        return self._compile(*self.joined([self.model.logp()]))
+    def _density(self) -> tuple[Any, Any]:
+        """The flat vector's symbol, and the log-density as a graph of it."""
+        flat, [logp] = self.joined([self.model.logp()])
+        return flat, batch.unchecked(flat, logp, -np.inf)
+
+    def scalar(self, graph: Any) -> Callable[[FloatArray], float]:
+        """Return a log-density of value variables as a function of x, shape (ndim,), compiled.
+
+        It is -inf where ``logdensity`` is.
+        """
+        flat, [logp] = self.joined([graph])
+        function = self._called(flat, [batch.unchecked(flat, logp, -np.inf)])
+
+        def value(x: FloatArray) -> float:
+            found = batch.tried(function, x)
+            return -np.inf if found is None or np.isnan(found[0]) else float(found[0])
+
+        return value
+
+    @cached_property
+    def _logdensity(self) -> Callable[[FloatArray], float]:
+        return self.scalar(self.model.logp())
 
     @cached_property
     def _logdensity_and_gradient(self) -> Callable[[FloatArray], Any]:
         import pytensor
 
-        flat, [logp] = self.joined([self.model.logp()])
-        return self._compile(flat, [logp, pytensor.grad(logp, flat)])
+        flat, logp = self._density
+        return self._called(flat, [logp, pytensor.grad(logp, flat)])
 
     @cached_property
-    def _logdensity_batch(self) -> Callable[[FloatArray], Any]:
-        return self._compile(*_batched(*self.joined([self.model.logp()])))
+    def _logdensity_batch(self) -> Batch:
+        flat, logp = self._density
+        return self._batched(flat, [logp])
 
     @cached_property
     def jax_logdensity(self) -> Callable[[Any], Any]:
         """The log-density as a function that JAX traces: x, shape (ndim,), to a scalar.
 
-        Unlike in PyMC's own conversion, a parameter out of its range gives -inf, as it does where
-        PyMC compiles, and shared variables become constants only after the graph was simplified:
-        work that was planted as zero times something would vanish.
+        Unlike in PyMC's own conversion, it is -inf outside the support, as where PyMC compiles, and
+        shared variables become constants only after the graph was simplified: work that was planted
+        as zero times something would vanish.
         """
         from pytensor.compile.mode import get_mode
         from pytensor.compile.sharedvalue import SharedVariable
@@ -145,16 +182,23 @@ class Target:
         from pytensor.graph.replace import clone_replace
         from pytensor.graph.traversal import graph_inputs
 
-        flat, outputs = self.joined([self.model.logp()])
-        shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
+        flat, logp = self._density
+        shared = [v for v in graph_inputs([logp]) if isinstance(v, SharedVariable)]
         plain = [variable.type() for variable in shared]
-        outputs = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
+        outputs = clone_replace([logp], dict(zip(shared, plain, strict=True)))
         graph = FunctionGraph([flat, *plain], outputs, clone=True)
         mode = get_mode("JAX").including("local_check_parameter_to_ninf_switch")
         mode.optimizer.rewrite(graph)
         function = compat.jax_funcify()(graph)
         values = [variable.get_value() for variable in shared]
-        return lambda x: function(x, *values)[0]
+
+        def logdensity(x: Any) -> Any:
+            import jax.numpy as jnp
+
+            value = function(x, *values)[0]
+            return jnp.where(jnp.isnan(value), -jnp.inf, value)
+
+        return logdensity
 
     def ascended(self, x: FloatArray, **options: int) -> FloatArray:
         """Return where L-BFGS leads from x, shape (ndim,), to the mode; options are SciPy's."""
@@ -185,7 +229,7 @@ class Target:
     def _lacks_gradient(self) -> str | None:
         import pytensor
 
-        flat, [logp] = self.joined([self.model.logp()])
+        flat, logp = self._density
         try:
             pytensor.grad(logp, flat)
         except (NotImplementedError, TypeError, ValueError) as error:
@@ -401,9 +445,9 @@ class Target:
         return varies
 
     @cached_property
-    def _constrain(self) -> Callable[[FloatArray], Any]:
-        values = self.model.replace_rvs_by_values(self._shown)
-        return self._compile(*_batched(*self.joined(values)))
+    def _constrain(self) -> Batch:
+        flat, values = self.joined(self.model.replace_rvs_by_values(self._shown))
+        return self._batched(flat, [batch.unchecked(flat, value, np.nan) for value in values])
 
     @cached_property
     def _unconstrain(self) -> Callable[..., Any]:
@@ -431,15 +475,24 @@ class Target:
         joined, flat = join_nonshared_inputs(self._point, outputs, variables)
         return flat, joined
 
-    def _compile(self, flat: Any, outputs: list[Any]) -> Callable[[FloatArray], Any]:
+    def _compile(self, symbol: Any, outputs: Sequence[Any]) -> Callable[[FloatArray], Any]:
         # PyMC's own compile: a scale that underflows to 0 then gives -inf, not an exception.
         from pymc.pytensorf import compile as pymc_compile
 
-        function = pymc_compile([flat], outputs, mode=self.mode, on_unused_input="ignore")
+        function = pymc_compile([symbol], outputs, mode=self.mode, on_unused_input="ignore")
         function.trust_input = True
-        point = self._flat_point
-        function(point if flat.ndim == 1 else np.stack([point, point]))
         return cast("Callable[[FloatArray], Any]", function)
+
+    def _called(self, flat: Any, outputs: Sequence[Any]) -> Callable[[FloatArray], Any]:
+        function = self._compile(flat, outputs)
+        batch.tried(function, self._flat_point)
+        return function
+
+    def _batched(self, flat: Any, outputs: list[Any]) -> Batch:
+        rng = np.random.default_rng(0)
+        around = rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (N_TRIAL - 1, self.ndim))
+        trial = np.stack([self._flat_point, *around])
+        return batch.batched(flat, outputs, trial, compiled=self._compile)
 
 
 def scalars(name: str, shape: Sequence[int]) -> list[str]:
@@ -451,11 +504,3 @@ def scalars(name: str, shape: Sequence[int]) -> list[str]:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _batched(flat: Any, outputs: list[Any]) -> tuple[Any, list[Any]]:
-    import pytensor.tensor as pt
-    from pytensor.graph.replace import vectorize_graph
-
-    points = pt.dmatrix("points")
-    return points, list(vectorize_graph(outputs, {flat: points}))

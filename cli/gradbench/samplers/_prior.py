@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gradbench import batch
 from gradbench.draws import FloatArray
 from gradbench.target import Target
 
@@ -32,7 +33,11 @@ def improper(target: Target) -> list[str]:
 
 
 class Prior:
-    """The map, its inverse and the likelihood on one target, compiled."""
+    """The map, its inverse and the likelihood on one target, compiled.
+
+    Attributes:
+        loglikelihood: of a point, shape (ndim,); -inf outside the support.
+    """
 
     def __init__(self, target: Target) -> None:
         from pytensor.gradient import jacobian
@@ -44,17 +49,11 @@ class Prior:
         self._inverse = _compiled([x], [levels, jacobian(levels, x)], mode)
         data = [*model.observed_RVs, *model.potentials]
         likelihood = model.logp(vars=data, jacobian=False)
-        x, [value] = target.joined([likelihood])
-        self._likelihood = _compiled([x], value, mode)
+        self.loglikelihood = target.scalar(likelihood)
 
     def transform(self, cube: FloatArray) -> FloatArray:
         """Return the point, shape (ndim,), that a point of the unit cube stands for."""
         return np.asarray(self._transform(np.asarray(cube, dtype=np.float64)))
-
-    def loglikelihood(self, x: FloatArray) -> float:
-        """Return the log-likelihood at a point, -inf where it is NaN."""
-        value = float(self._likelihood(np.asarray(x, dtype=np.float64)))
-        return -np.inf if np.isnan(value) else value
 
     def logdensity(self, x: FloatArray) -> float:
         """Return the density that map and likelihood imply at a point; NaN if they don't agree.
@@ -86,7 +85,8 @@ def _from_cube(target: Target) -> tuple[Any, Any]:
         value, transform = pm.icdf(rv, level), model.rvs_to_transforms[rv]
         x = value if transform is None else transform.forward(value, *rv.owner.inputs)
         known[rv], points[name] = clone_replace([value, x], known)
-    return cube, pt.concatenate([points[name].ravel() for name in target.variables])
+    point = pt.concatenate([points[name].ravel() for name in target.variables])
+    return cube, batch.unchecked(cube, point, np.nan)
 
 
 def _to_cube(target: Target) -> tuple[Any, Any]:
@@ -102,13 +102,13 @@ def _to_cube(target: Target) -> tuple[Any, Any]:
         levels.append(pt.exp(pm.logcdf(rv, value)).ravel())
     replaced = model.replace_rvs_by_values(levels)
     x, joined = target.joined([pt.concatenate(replaced)])
-    return x, joined[0]
+    return x, batch.unchecked(x, joined[0], np.nan)
 
 
 def _compiled(inputs: list[Any], outputs: Any, mode: Any) -> Callable[..., Any]:
-    import pytensor
+    from pymc.pytensorf import compile as pymc_compile
 
-    function: Callable[..., Any] = pytensor.function(
+    function: Callable[..., Any] = pymc_compile(
         inputs, outputs, mode=mode, on_unused_input="ignore"
     )
     return function
