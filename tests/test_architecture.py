@@ -24,6 +24,7 @@ ORDER = [
     "logdensity",
     "blackbox",
     "posteriordb",
+    "starts",
     "target",
     "models",
     "samplers",
