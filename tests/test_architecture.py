@@ -26,6 +26,7 @@ ORDER = [
     "blackbox",
     "posteriordb",
     "batch",
+    "starts",
     "target",
     "models",
     "samplers",

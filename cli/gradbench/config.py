@@ -26,6 +26,7 @@ from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
 from gradbench.samplers.base import Options
 from gradbench.target import Init
 
+DEFAULT_INIT: Init = "uniform"
 MAX_CELLS = 100_000
 MAX_PROBLEMS = 10
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
@@ -66,6 +67,7 @@ class ModelEntry(_Map):
     posteriordb: str | None = Field(None, description="path of a copy of posteriordb")
     params: dict[str, JsonValue] = Field({}, description="arguments of its model() function")
     sweep: Sweep = Field({}, description="lists of values: one model for each combination")
+    init: Init | None = Field(None, description="where this model's runs start, if not as others")
 
     def source(self, folder: Path) -> models.Source:
         """Return where it is; ``folder`` is where relative paths start.
@@ -160,7 +162,9 @@ class Benchmark(_Map):
     samplers: dict[Label, SamplerEntry] = Field(min_length=1, description="samplers by label")
     replicates: int = Field(5, ge=1, le=10_000, description="runs of each cell, seeds apart")
     seed: int = Field(20230829, ge=0, lt=2**63, description="all other seeds come from it")
-    init: Init = Field("uniform", description="where runs start")
+    init: Init | None = Field(
+        None, description="where runs start; own where the model's file says where, else uniform"
+    )
     threads: int = Field(1, ge=1, le=1024, description="of every thread pool in a worker")
     limits: Limits = Field(Limits(), description="what one cell may take")
     gates: Gates = Field(Gates(), description="when a result is not trusted")
@@ -386,14 +390,27 @@ def _validate(document: Document) -> Benchmark:
 
 
 def _resolve(benchmark: Benchmark, folder: Path) -> Benchmark:
-    """Return it with model files absolute and every sampler's defaults written out."""
-    entries = {label: entry.absolute(folder) for label, entry in benchmark.models.items()}
+    """Return it with model files absolute, and all defaults written out."""
+    entries = {
+        label: _started(entry.absolute(folder), folder)
+        if benchmark.init is None
+        else entry.absolute(folder)
+        for label, entry in benchmark.models.items()
+    }
     filled = {}
     for label, entry in benchmark.samplers.items():
         first = {name: values[0] for name, values in entry.sweep.items()}
         options = {k: v for k, v in entry.resolved(first).items() if k not in entry.sweep}
         filled[label] = SamplerEntry(use=entry.use, sweep=entry.sweep, **options)
-    return benchmark.model_copy(update={"models": entries, "samplers": filled})
+    init = benchmark.init or DEFAULT_INIT
+    return benchmark.model_copy(update={"models": entries, "samplers": filled, "init": init})
+
+
+def _started(entry: ModelEntry, folder: Path) -> ModelEntry:
+    """Return a model's entry that starts from the model's own points, if its file gives any."""
+    if entry.init is None and models.gives_starts(entry.source(folder)):
+        return entry.model_copy(update={"init": "own"})
+    return entry
 
 
 def _second_look(benchmark: Benchmark, document: Document, folder: Path) -> Iterator[ConfigError]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import product
 from typing import Any
 
-from gradbench.config import Benchmark
+from gradbench.config import DEFAULT_INIT, Benchmark
 from gradbench.target import Init
 
 Key = tuple[str, str]  # the labels of a model and a sampler
@@ -81,7 +81,7 @@ def cells(benchmark: Benchmark) -> list[Cell]:
             sampler=sampler,
             sampler_use=sampler_use,
             options=options,
-            init=benchmark.init,
+            init=benchmark.models[split(model)[0]].init or benchmark.init or DEFAULT_INIT,
             threads=benchmark.threads,
             replicate=replicate,
             seed=_seed(benchmark.seed, model, sampler, replicate),

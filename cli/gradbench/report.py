@@ -100,6 +100,8 @@ class Summary:
     density_gradient_error: float | None = None
     density_n_points: int | None = None
     density_signature: float | None = None
+    start: str | None = None
+    start_span: float | None = None
     reference: str | None = None
     backend: str | None = None
     fingerprint: str | None = None
@@ -149,7 +151,8 @@ class Row:
     status: str
     n_status: int
     reason: str
-    init: str
+    start: str
+    start_span: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +403,8 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "n_parameters": len(measured.parameters),
         "peak_memory_bytes": measured.peak_memory_bytes,
         "load": measured.load,
+        "start": measured.start,
+        "start_span": measured.start_span,
         "reference": measured.reference_source,
         "backend": measured.backend,
         "fingerprint": measured.fingerprint,
@@ -635,7 +640,8 @@ def _row(group: Sequence[Summary]) -> Row:
         status=status,
         n_status=n_status,
         reason=reason,
-        init=first.init,
+        start=next((s.start for s in group if s.start is not None), first.init),
+        start_span=max(_values(group, "start_span"), default=None),
     )
 
 

@@ -62,6 +62,9 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        start: ``init`` as it was carried out: ``bounds`` where uniform was in the model's bounds.
+        start_span: how far apart the starting points were, in sds of the draws on the unconstrained
+            space, in the coordinate where that is most; None for a lone one.
     """
 
     timing: Timing
@@ -83,6 +86,8 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    start: str | None = None
+    start_span: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""

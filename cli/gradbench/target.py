@@ -19,18 +19,21 @@ from gradbench.errors import ModelError
 from gradbench.logdensity import LogDensity
 from gradbench.reference import Reference
 from gradbench.stan import UNCONSTRAINED, StanProgram
+from gradbench.starts import MAX_TRIES, Search, search, search_around
 
 if TYPE_CHECKING:
     import pymc as pm
 
-Init = Literal["uniform", "reference", "model", "map"]
+Init = Literal["uniform", "reference", "model", "map", "own", "prior"]
 
 UNIFORM_RADIUS = 2.0  # Stan Reference Manual, "Initialization": uniform(-2, 2) unconstrained
 MODEL_JITTER = 1.0  # pm.sample's jitter+adapt_diag: uniform(-1, 1) around the initial point
 MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
 DIMENSIONS = frozenset({"chain", "draw"})
 N_TRIAL = 3  # points at which the batched form is tried: a start, and two that are anywhere
-MAX_TRIES = 100  # Stan gives up on finding a finite starting point after as many
+N_TRIED = 8  # points that tell whether runs can start in some way
+MAX_TERMS = 4  # named in a message
+OTHER_WAYS: tuple[Init, ...] = ("own", "model", "prior", "reference")  # where uniform finds none
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Target:
         initial: makes starting points of the model's own, as ``models.Loaded`` has it, or None.
         function: the plain function that the model was made from, or None.
         mode: the PyTensor mode, None for PyMC's default.
+        init: the kind of its run's starting points, or None where there is no run.
 
     Raises:
         ModelError: the model has no free parameters, or a discrete one, or a name that is taken.
@@ -74,6 +78,7 @@ class Target:
         function: LogDensity | None = None,
         *,
         mode: Any = None,
+        init: Init | None = None,
     ) -> None:
         from pymc.util import get_default_varnames
 
@@ -81,6 +86,7 @@ class Target:
         self.stan_program = stan_program
         self.function = function
         self.mode = mode
+        self.init = init
         self._own_initial = initial
         self._reference = reference
         if not model.free_RVs:
@@ -200,19 +206,32 @@ class Target:
 
         return logdensity
 
-    def ascended(self, x: FloatArray, **options: int) -> FloatArray:
-        """Return where L-BFGS leads from x, shape (ndim,), to the mode; options are SciPy's."""
+    def ascended(
+        self, x: FloatArray, *, units: FloatArray | float = 1.0, **options: int
+    ) -> FloatArray:
+        """Return where L-BFGS leads from x, shape (ndim,), to the mode.
+
+        Args:
+            x: where it begins.
+            units: of the coordinates, shape (ndim,): its first step is about one of them.
+            options: SciPy's.
+        """
         from scipy.optimize import minimize
 
-        def negative(x: FloatArray) -> tuple[float, FloatArray]:
-            value, gradient = self.logdensity_and_gradient(x)
-            return -value, -gradient
+        def value_at(z: FloatArray) -> float:
+            return -self.logdensity(units * z)
 
-        if self.lacks("gradient") is None:
-            found = minimize(negative, x, jac=True, method="L-BFGS-B", options=options)
-        else:
-            found = minimize(lambda x: -self.logdensity(x), x, method="L-BFGS-B", options=options)
-        return np.asarray(found.x)
+        def both_at(z: FloatArray) -> tuple[float, FloatArray]:
+            value, gradient = self.logdensity_and_gradient(units * z)
+            return -value, -gradient * units
+
+        has_gradient = self.lacks("gradient") is None
+        function: Callable[[FloatArray], Any] = both_at if has_gradient else value_at
+        with np.errstate(invalid="ignore"):  # the way there may lead outside the support
+            found = minimize(
+                function, x / units, jac=has_gradient, method="L-BFGS-B", options=options
+            )
+        return np.asarray(found.x * units)
 
     def lacks(self, what: str) -> str | None:
         """Return why the density can't be had so, and what to do, or None if it can.
@@ -261,6 +280,16 @@ class Target:
         starts = np.cumsum([0, *(self._point[name].size for name in self.variables)])
         at = {name: np.arange(starts[i], starts[i + 1]) for i, name in enumerate(self.variables)}
         return np.concatenate([at[name] for name in names])
+
+    @property
+    def coordinates(self) -> list[str]:
+        """The names of the unconstrained vector's coordinates: ``sigma_log__``, ``x[0]``."""
+        names = [rv.name for rv in self.model.free_RVs]
+        return [
+            scalar
+            for name, variable in zip(names, self.variables, strict=True)
+            for scalar in scalars(name, self._point[variable].shape)
+        ]
 
     # -- parameters --------------------------------------------------------------------------
 
@@ -343,41 +372,244 @@ class Target:
     # -- starting points ---------------------------------------------------------------------
 
     def initial(self, rng: np.random.Generator, n: int) -> FloatArray:
-        """Return n overdispersed points (n, ndim), uniform(-2, 2) where the density is finite."""
-        return self._finite(
-            lambda k: rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (k, self.ndim)), n
-        )
+        """Return n points (n, ndim) for all that is no cell's run: checks, the untimed first steps.
+
+        They are those of ``init: uniform`` wherever it finds any, whatever a run starts from, so
+        that they are the same in every run; else those of the run's own ``init``, or of the first
+        other way that finds some where that isn't known.
+
+        Raises:
+            ModelError: no point with a finite log-density was found.
+        """
+        first, *others = self.ways
+        found = refused = self._search(first, rng, n)
+        while others and not found.is_successful:
+            found = self._search(others.pop(0), rng, n)
+        if not found.is_successful:
+            raise ModelError(self._no_start(first, refused))
+        return found.points
 
     def starts(self, init: Init, rng: np.random.Generator, n: int) -> FloatArray:
         """Return n starting points (n, ndim) of the named kind.
 
         Raises:
-            ModelError: no finite point was found, or the model can't draw from its reference.
+            ModelError: no finite point was found, or the model can't start in this way.
         """
-        if init == "uniform":
-            return self.initial(rng, n)
         self.require(init)
-        if init == "reference":
-            assert self._reference is not None
-            assert self._reference.draw is not None
-            return self.unconstrain(self._reference.draw(rng, n))
-        if init == "model":
-            centre, spread = self._flat_point, MODEL_JITTER
-        else:
-            centre, spread = self._mode, MAP_JITTER
-        return self._finite(lambda k: centre + rng.uniform(-spread, spread, (k, self.ndim)), n)
+        found = self._search(init, rng, n)
+        if not found.is_successful:
+            raise ModelError(self._no_start(init, found))
+        return found.points
 
     def require(self, init: Init) -> None:
         """Raise what ``starts`` would, where that can be told without compiling anything.
 
         Raises:
-            ModelError: init is ``reference``, and the model can't draw from its reference.
+            ModelError: the model can't draw from its reference or its prior, or gives no points.
         """
+        if (lacking := self._lacks_way(init)) is not None:
+            raise ModelError(f"init: {init} {lacking}")
+
+    @cached_property
+    def ways(self) -> tuple[Init, ...]:
+        """The kinds of starting points that ``initial`` tries, in this order."""
+        others = OTHER_WAYS if self.init in {None, "map"} else (self.init,)
+        known = [init for init in others if self._lacks_way(init) is None and init != "uniform"]
+        # Tried with a seed of its own: which points a check has must not depend on how many were
+        # asked for before.
+        return ("uniform", *known) if self._works("uniform") or not known else tuple(known)
+
+    def meaning(self, init: Init) -> str:
+        """Return what a kind of starting points is here: ``uniform`` may be in ``bounds``."""
+        is_bounded = self.function is not None and self.function.bounds is not None
+        return "bounds" if init == "uniform" and is_bounded else init
+
+    @property
+    def improper(self) -> list[str]:
+        """The names of the variables whose prior is flat on an unbounded range."""
+        return [rv.name for rv in self.model.free_RVs if "flat" in str(rv.owner.op.name)]
+
+    def _lacks_way(self, init: Init) -> str | None:
+        """Return why runs can't start in this way, or None, as far as nothing need be compiled."""
         if init == "reference" and (self._reference is None or self._reference.draw is None):
-            raise ModelError(
-                "init: reference needs exact draws, and this model has none;"
-                " give its reference() a draw function, or use init: uniform"
+            return (
+                "needs exact draws, and this model has none; give its reference() a draw function,"
+                " or use init: uniform"
             )
+        if init == "own" and self._own_initial is None:
+            return (
+                "needs the model's own starting points, and it gives none; give its file a function"
+                " initial(rng, n), or use init: uniform"
+            )
+        if init == "prior" and (names := self.improper):
+            shown = "the Stan program" if names == [UNCONSTRAINED] else ", ".join(names)
+            return (
+                f"needs a prior to draw from, and that of {shown} is improper or not told; give"
+                " proper priors (a plain function: bounds), or use init: uniform"
+            )
+        return None
+
+    def _search(self, init: Init, rng: np.random.Generator, n: int) -> Search:
+        """Return what a search for n points of this kind, which the model has, found."""
+        evaluate = self.logdensity_batch
+        if init == "model":
+            return search_around(self._flat_point, MODEL_JITTER, n, evaluate, rng=rng)
+        if init == "map":
+            return search_around(self._mode, MAP_JITTER, n, evaluate, rng=rng)
+        if init == "reference":
+            assert self._reference is not None
+            assert self._reference.draw is not None
+            points = self.unconstrain(self._reference.draw(rng, n))
+            return Search(points, np.zeros(n, dtype=np.bool_), n, n)
+        propose = {"own": self._own, "prior": self._from_prior}.get(init, self._uniform)
+        return search(lambda k: propose(rng, k), n, evaluate)
+
+    def _uniform(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return points uniform in the bounds of the model's function, else in (-2, 2)."""
+        points = rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (n, self.ndim))
+        if self.function is None or self.function.bounds is None:
+            return points
+        return self._of_function(self.function.inside(points, radius=UNIFORM_RADIUS))
+
+    def _of_function(self, x: FloatArray) -> FloatArray:
+        """Return points of a plain function, (n, ndim), on the unconstrained space."""
+        assert self.function is not None
+        return self.unconstrain(self.function.named(x)) if self.function.transform else x
+
+    def _own(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return the points that the model itself gives.
+
+        Raises:
+            ModelError: they are not n points, or not of this model.
+        """
+        assert self._own_initial is not None
+        given = self._own_initial(rng, n)
+        if isinstance(given, Mapping):
+            return self._own_named(given, n)
+        try:
+            points = np.array(given, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ModelError(
+                f"initial() must return points, an array ({n}, {self.ndim}), or a map of names to"
+                f" values, not {type(given).__name__}"
+            ) from error
+        if points.shape != (n, self.ndim):
+            raise ModelError(
+                f"initial(rng, {n}) returned an array of shape {points.shape}; it must return"
+                f" {n} points, ({n}, {self.ndim})"
+            )
+        self._refuse_nonfinite(points, "it must give finite values")
+        return points
+
+    def _own_named(self, given: Mapping[str, Any], n: int) -> FloatArray:
+        names = [rv.name for rv in self.model.free_RVs]
+        if names == [UNCONSTRAINED]:
+            assert self.stan_program is not None
+            names = stan.load(self.stan_program).names()
+        known = {name: self.shapes[name] for name in names}
+        if missing := [name for name in known if name not in given]:
+            raise ModelError(f"initial() lacks {', '.join(missing)}, of {', '.join(known)}")
+        if unknown := [name for name in given if name not in self.shapes]:
+            raise ModelError(
+                f"initial() names {', '.join(map(str, unknown))};"
+                f" the model's parameters are {', '.join(known)}"
+            )
+        values = {}
+        for name, shape in known.items():
+            values[name] = np.array(given[name], dtype=np.float64)
+            if values[name].shape != (n, *shape):
+                raise ModelError(
+                    f"initial(rng, {n}) returned {name} of shape {values[name].shape}; it must be"
+                    f" {(n, *shape)}: {n} values"
+                )
+            if not np.isfinite(values[name]).all():
+                raise ModelError(f"initial() gives NaN or infinity for {name}")
+        points = self.unconstrain(values)
+        self._refuse_nonfinite(points, "its value is outside its range")
+        return points
+
+    def _refuse_nonfinite(self, points: FloatArray, why: str) -> None:
+        for name in self.variables:
+            if not np.isfinite(points[:, self.positions([name])]).all():
+                raise ModelError(f"initial() gives NaN or infinity for {name}: {why}")
+
+    def _from_prior(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return draws from the prior, potentials left aside."""
+        from pymc.pytensorf import reseed_rngs
+
+        try:
+            draw, generators = self._prior
+            reseed_rngs(generators, int(rng.integers(2**63)))
+            return np.array([draw() for _ in range(n)])
+        except (NotImplementedError, ValueError) as error:
+            raise ModelError(
+                f"init: prior can't draw from the model's prior: {_first_line(error)}"
+            ) from error
+
+    @cached_property
+    def _prior(self) -> tuple[Callable[[], FloatArray], list[Any]]:
+        """The function that draws an unconstrained point from the prior, and its generators."""
+        import pytensor.tensor as pt
+        from pymc.pytensorf import collect_default_updates
+        from pymc.pytensorf import compile as pymc_compile
+
+        flat = pt.concatenate([value.ravel() for value in self._transformed])
+        # One mode for all backends, so that all samplers start from the same draws.
+        draw = pymc_compile([], flat, mode="FAST_COMPILE")
+        return draw, [*collect_default_updates(outputs=[flat])]
+
+    def _no_start(self, init: Init, found: Search) -> str:
+        """Return why a search found nothing, which terms of the density are to blame, what helps.
+
+        Every other way that the model has is tried.
+        """
+        lines = [
+            f"no starting point with a finite log-density in {MAX_TRIES} tries:"
+            f" {found.n_finite:,} of the {found.n_tried:,} points that init: {init} tried had one"
+        ]
+        if terms := self._nonfinite_terms(found.points[found.is_outside]):
+            shown = [f"{name} is {what}" for name, what in [*terms.items()][:MAX_TERMS]]
+            lines.append(", ".join(shown) + (", …" if len(terms) > MAX_TERMS else ""))
+        ways: tuple[Init, ...] = ("uniform", *OTHER_WAYS, "map")
+        works = [way for way in ways if way != init and self._works(way)]
+        if works:
+            lines.append("it can start with " + " or ".join(f"init: {way}" for way in works))
+        else:
+            remedy = "its file a function initial(rng, n)"
+            if self.function is not None:
+                remedy = "LogDensity the argument initial or bounds"
+            lines.append(f"no other init finds one: check the model's support, or give {remedy}")
+        return "; ".join(lines)
+
+    def _works(self, init: Init) -> bool:
+        if self._lacks_way(init) is not None:
+            return False
+        try:
+            found = self._search(init, np.random.default_rng(0), N_TRIED)
+        except Exception:  # whatever a model's own code raises: it is no way to start
+            return False
+        return found.is_successful and bool(np.isfinite(self.logdensity_batch(found.points)).all())
+
+    def _nonfinite_terms(self, points: FloatArray) -> dict[str, str]:
+        """Return the terms of the density that aren't finite at these points, and what they are."""
+        from pymc.pytensorf import compile as pymc_compile
+
+        from gradbench.blackbox import POTENTIAL
+
+        model, points = self.model, points[:N_TRIED]
+        factors = [*model.free_RVs, *model.observed_RVs, *model.potentials]
+        flat, terms = self.joined([term.sum() for term in model.logp(sum=False)])
+        evaluate = pymc_compile([flat], terms, mode="FAST_COMPILE", on_unused_input="ignore")
+        seen = np.array([evaluate(x) for x in points])
+        told = {}
+        for factor, values in zip(factors, seen.T, strict=True):
+            name = factor.name
+            if name == POTENTIAL:
+                name = "the Stan program" if self.function is None else "the function"
+            kinds = {"NaN": np.isnan(values).any(), "-inf": np.isneginf(values).any()}
+            if any(kinds.values()):
+                told[name] = " and ".join(kind for kind, is_met in kinds.items() if is_met)
+        return told
 
     def unconstrain(self, named: Mapping[str, FloatArray]) -> FloatArray:
         """Return points (n, ndim) from constrained values by name, (n, *shape) each.
@@ -403,28 +635,18 @@ class Target:
         inits = (stan.to_json(dict(zip(program.names(), row, strict=True))) for row in rows)
         return np.array([program.unconstrain(init) for init in inits])
 
-    def _finite(self, propose: Callable[[int], FloatArray], n: int) -> FloatArray:
-        points = propose(n)
-        for _ in range(MAX_TRIES):
-            values = self.logdensity_batch(points)
-            if np.isposinf(values).any():
-                raise ModelError(
-                    "the log-density is +inf where a run would start, and no density is; outside"
-                    " the support it must be -inf"
-                )
-            bad = ~np.isfinite(values)
-            if not bad.any():
-                return points
-            points[bad] = propose(int(bad.sum()))
-        raise ModelError(
-            f"no starting point with a finite log-density in {MAX_TRIES} tries:"
-            " the density is -inf or NaN where the run would start; check the model's"
-            " support, or start with init: model or init: reference"
-        )
-
     @cached_property
     def _mode(self) -> FloatArray:
-        return self.ascended(self._flat_point)
+        """The mode, from the model's own point or, where that is outside the support, another."""
+        start = self._flat_point
+        if not np.isfinite(self.logdensity(start)):
+            ways: tuple[Init, ...] = ("uniform", *OTHER_WAYS)
+            for way in ways:
+                if self._works(way):
+                    (start,) = self._search(way, np.random.default_rng(0), 1).points
+                    break
+        mode = self.ascended(start)
+        return mode if np.isfinite(self.logdensity(mode)) else start
 
     # -- graphs ------------------------------------------------------------------------------
 
@@ -453,19 +675,21 @@ class Target:
     def _unconstrain(self) -> Callable[..., Any]:
         import pytensor
 
-        transforms = self.model.rvs_to_transforms
         return cast(
             "Callable[..., Any]",
             pytensor.function(
-                self.model.free_RVs,
-                [
-                    rv if transforms[rv] is None else transforms[rv].forward(rv, *rv.owner.inputs)
-                    for rv in self.model.free_RVs
-                ],
-                mode=self.mode,
-                on_unused_input="ignore",
+                self.model.free_RVs, self._transformed, mode=self.mode, on_unused_input="ignore"
             ),
         )
+
+    @property
+    def _transformed(self) -> list[Any]:
+        """The graphs of the value variables as functions of the random ones."""
+        transforms = self.model.rvs_to_transforms
+        return [
+            rv if transforms[rv] is None else transforms[rv].forward(rv, *rv.owner.inputs)
+            for rv in self.model.free_RVs
+        ]
 
     def joined(self, outputs: list[Any]) -> tuple[Any, list[Any]]:
         """Return a flat vector's symbol, and graphs of value variables as functions of it."""

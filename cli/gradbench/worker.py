@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from gradbench import compat, density, diagnostics, machine, models, plant, samplers
-from gradbench.draws import Draws
+from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
 from gradbench.examine import examine
 from gradbench.grid import Cell
@@ -34,6 +34,7 @@ from gradbench.samplers.base import Built, Options
 from gradbench.target import Init, Target
 from gradbench.timing import Duration, Stopwatch, Timing
 
+TRIED_FIRST: tuple[Init, ...] = ("own", "prior")  # made by the model's file: mistakes cost no cell
 N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
 
 
@@ -55,12 +56,19 @@ class Session:
         runs: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
-        target = Target(*models.load(Source.from_json(source), params))
+        loaded = models.load(Source.from_json(source), params)
+        target = Target(*loaded, init=init)
         target.require(init)
         complaints = []
+        n_starts = 1
         for run in runs:
             sampler = samplers.load(run["use"])
-            complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
+            options = sampler.Options(**run["options"])
+            complaints.append(sampler.unsuited(target, options))
+            n_starts = max(n_starts, options.n_starts)
+        if init in TRIED_FIRST:
+            tried = Target(*loaded, mode="FAST_COMPILE", init=init)
+            tried.starts(init, np.random.default_rng(0), n_starts)
         return {"ndim": target.ndim, "complaints": complaints}
 
     def shapes(
@@ -132,6 +140,8 @@ class Session:
         draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
         measured = self._measure(
             draws,
+            start,
+            start_kind=self.target.meaning(parsed.init),
             timing=replace(stopwatch.timing, compile=self._compiling),
             peak_memory_bytes=machine.peak_memory_bytes(),
             load=load,
@@ -154,7 +164,14 @@ class Session:
         return self._built
 
     def _measure(
-        self, draws: Draws, *, timing: Timing, peak_memory_bytes: int, load: float
+        self,
+        draws: Draws,
+        start: FloatArray,
+        *,
+        start_kind: str,
+        timing: Timing,
+        peak_memory_bytes: int,
+        load: float,
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
@@ -179,6 +196,8 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            start=start_kind,
+            start_span=_span(start, draws),
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
@@ -203,7 +222,7 @@ def _compiled(
     loaded = models.load(Source.from_json(source), parsed.params)
     plant.plant(loaded.model, planted)
     stopwatch.start("compile")
-    target = Target(*loaded, mode=compat.mode(options.target_backend))
+    target = Target(*loaded, mode=compat.mode(options.target_backend), init=parsed.init)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
@@ -217,6 +236,18 @@ def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
     return diagnostics.compute_weighted(
         values[0], draws.weights, draws.families, reference_mean=reference_mean
     )
+
+
+def _span(start: FloatArray, draws: Draws) -> float | None:
+    """Return how far apart starting points (n, ndim) are, in sds of draws of chains, or None."""
+    if len(start) == 1 or draws.weights is not None:
+        return None
+    spans = [
+        np.ptp(start[:, i]) / sd
+        for i in range(start.shape[1])
+        if (sd := np.std(draws.values[..., i])) > 0 and np.isfinite(sd)
+    ]
+    return float(max(spans)) if spans else None
 
 
 def _fingerprint(draws: Draws) -> str:

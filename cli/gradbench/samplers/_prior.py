@@ -29,7 +29,7 @@ def missing(target: Target) -> str | None:
 
 def improper(target: Target) -> list[str]:
     """Return the names of the variables whose prior is flat on an unbounded range."""
-    return [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
+    return target.improper
 
 
 class Prior:

@@ -50,6 +50,20 @@ def _findings(found: Examination) -> list[str]:
                 f" {_relative(check.gradient_error)}"
             )
         lines.append(f"checked at {check.n_points} points: {agreeing}")
+    if found.starts[:1] == ("uniform",):
+        lines.append("starting points: init: uniform finds some")
+    else:
+        lines.append(
+            "starting points: init: uniform finds none; set init to " + " or ".join(found.starts)
+        )
+    if found.narrowest is not None and found.widest is not None:
+        lines.append(
+            f"warning: along {found.narrowest.name} the density is about"
+            f" {found.narrowest.scale:.0e} wide, along {found.widest.name}"
+            f" {found.widest.scale:.0e}: samplers start at scale 1 and adapt slowly or never; write"
+            " the model in standardized parameters, or in other units, and start it with init:"
+            " prior, model or own"
+        )
     if found.reference is None:
         lines.append("reference: none, so a run's accuracy columns stay empty")
     else:

@@ -17,6 +17,9 @@ from gradbench.execute import Outcome
 from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
 from gradbench.show.console import bare_table, console, item, significant
 
+TIGHT = (
+    0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
+)
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
 
 
@@ -130,10 +133,13 @@ def _circumstances(found: Sequence[Row]) -> str:
     replicates = f"{n} replicate{'s' if n > 1 else ''}"
     start = {
         "uniform": "started from uniform(-2, 2) on the unconstrained scale",
+        "bounds": "started uniformly in the model's bounds",
+        "own": "started from the model's own points",
+        "prior": "started from draws of the prior",
         "reference": "started from exact draws, so burn-in is not seen",
         "model": "started around the model's initial point",
         "map": "started around the mode",
-    }[found[0].init]
+    }[found[0].start]
     return f"  {replicates}, {start}"
 
 
@@ -171,6 +177,13 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "approximations: seconds to reach their error, root mean square over parameters, in"
             " posterior sds; no draw of theirs is an effective sample"
         )
+    lines += [
+        f"{row.sampler}{at(row.model)}: all starting points lay within"
+        f" {significant(row.start_span)} posterior sd of each other; what is far from them may not"
+        " have been seen"
+        for row in found
+        if row.start_span is not None and row.start_span < TIGHT
+    ]
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
