@@ -32,7 +32,7 @@ class _Commands(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.summaries)
+        return [*self.summaries]  # ``list`` is a module here, once it is imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.summaries:
@@ -43,7 +43,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(self.summaries.items()))
+            formatter.write_dl([*self.summaries.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,17 +60,18 @@ def gradbench() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and end the process with its exit code, read or not."""
-    try:
-        with lasting():
+    with lasting():
+        try:
             code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except GradbenchError as error:
-        click.echo(f"gradbench: {error}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
+            sys.stdout.flush()
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except GradbenchError as error:
+            click.echo(f"gradbench: {error}", err=True)
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
     sys.exit(code or 0)
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -51,17 +51,17 @@ class _Lasting:
 def lasting() -> Iterator[None]:
     """Let stdout and stderr outlive their readers, and hold any text.
 
-    Raises:
-        SaveError: stdout can't be written, for another reason than that nobody reads it.
+    A write to them raises ``SaveError`` where it fails for another reason.
     """
-    with redirect_stdout(_lasting(sys.stdout)), redirect_stderr(_lasting(sys.stderr)):
+    with ExitStack() as stack:
+        # None is one that was closed before the program began.
+        nothing = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(redirect_stdout(_lasting(sys.stdout or nothing)))
+        stack.enter_context(redirect_stderr(_lasting(sys.stderr or nothing)))
         yield
-        sys.stdout.flush()
 
 
-def _lasting(stream: TextIO | None) -> TextIO:
-    if stream is None:  # closed before the program began
-        return Path(os.devnull).open("w", encoding="utf-8")
+def _lasting(stream: TextIO) -> TextIO:
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # of a name that its encoding lacks
     return cast("TextIO", _Lasting(stream))
