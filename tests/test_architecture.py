@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "timing",
     "draws",
+    "records",
     "reference",
     "compat",
     "implicit",

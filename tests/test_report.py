@@ -35,6 +35,7 @@ def diagnostics(**given: Any) -> Diagnostics:
         "ess_square": np.array([500.0, 400.0]), "rhat": 1.001 * ones, "tau": np.nan * ones,
         "ess_bulk_as_chains": np.nan * ones, "ess_autocorr_time": np.nan * ones,
         "is_frozen": np.zeros(2, bool), "is_finite": np.ones(2, bool), "n_independent": 2.0,
+        "n_independent_square": 2.0,
     }  # fmt: skip
     return Diagnostics(**{**whole, **given})
 

@@ -1,6 +1,8 @@
 """YAML to a frozen ``Benchmark``: every key checked, every error with its place."""
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -169,15 +171,25 @@ def find(source: str) -> Path:
     """Return a config's file: a path, or the name of a shipped one.
 
     Raises:
-        ConfigError: there is no such file; the shipped names are listed.
+        ConfigError: there is no such file; the shipped names are listed. Or it is a model, or a
+            run's folder; what to type instead is told.
     """
     path = Path(source)
+    if path.suffix in models.SUFFIXES or source.startswith(posteriordb.PREFIX):
+        raise ConfigError(_instead(source))
+    if (path / "run.json").is_file():
+        raise ConfigError(
+            f"{source}: is a run's folder: gradbench run --resume {source} finishes it,"
+            f" gradbench run {path / 'config.yaml'} runs it anew"
+        )
     if path.exists():
         return path
     shipped = _shipped()
     known = sorted(shipped)
     if (name := source.removesuffix(".yaml")) in shipped:
         return shipped[name]
+    if source in models.names():
+        raise ConfigError(_instead(source))
     raise ConfigError(
         f"{source}: no such file, and no shipped config of this name"
         f"{did_you_mean(name, known)} (shipped: {', '.join(known)})"
@@ -327,6 +339,24 @@ def schema() -> dict[str, Any]:
         field["type"] = ["string", "number"]
         field.pop("exclusiveMinimum", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
+
+
+def _instead(model: str) -> str:
+    """Return what to type where a model stands in a config's place."""
+    stem = Path(model.removeprefix(posteriordb.PREFIX)).stem
+    label = re.sub(r"[^A-Za-z0-9_.+-]", "_", stem).lstrip("_.+-")[:64] or "mine"
+    use = json.dumps(model, ensure_ascii=False)  # which YAML reads as it is meant
+    return (
+        f"{model}: this is a model, and a config is wanted: a file that names models and samplers."
+        f"\nTo check the model: gradbench check-model {shlex.quote(model)}"
+        f"\nTo run samplers on it, write these lines to {label}.yaml, then: gradbench run"
+        f" {label}.yaml\n\n"
+        f"name: {label}\n"
+        f"models: {{{label}: {{use: {use}}}}}\n"
+        "samplers: {nuts: {use: pymc_nuts, tune: 1000, draws: 1000},"
+        " emcee: {use: emcee, walkers: 40, tune: 1000, draws: 2000}}\n"
+        "replicates: 3"
+    )
 
 
 def _shipped() -> dict[str, Path]:

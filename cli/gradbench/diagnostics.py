@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import fft, special, stats
 
 from gradbench.draws import FloatArray, IntArray
+from gradbench.records import from_plain, to_plain
 
 BLOCK_BYTES = 24 * 2**20  # of draws worked on at a time: bounds memory, not too small for threads
 SPECTRA_BYTES = 2 * 2**20  # of padded draws transformed at a time, likewise
@@ -29,10 +30,13 @@ TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3
 CONFIDENCE = 0.95
 OVERSTATED = 1.25  # a claim this many times what the errors allow, beyond doubt, is refuted
 BIASED_SD = 0.1  # an error below a tenth of a posterior sd is no concern, however significant
-FAMILY_WISE = 0.01  # chance that any of a run's parameters is called biased when none is
+FAMILY_WISE = 0.01  # chance that anything is called wrong when nothing is
+N_VERDICTS = 4  # that share it in a row: bias and overstatement, of means and of second moments
+MAX_SPREAD = 10.0  # own sd over the reference's: more has less than 1 % (Markov's inequality)
 WINDOW = 5.0  # emcee's default: Sokal's window closes at five autocorrelation times
 MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looked at
-MAX_CORRELATED_DRAWS = 5000  # and draws, of all chains together
+MAX_CORRELATED_MEANS = 5000  # and means of their draws, of all chains together
+N_BATCHES = 100  # of draws: each some autocorrelation times long where 400 draws are effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Diagnostics:
         is_frozen: a chain, or every walker of an ensemble, never moved; the ESS are 0.
         is_finite: no draw was NaN or infinite; where one was, the numbers are NaN.
         n_independent: how many independent parameters the n are worth, d² / Σ corr².
+        n_independent_square: the same of (x - mean)²; ``n_independent`` in results of older
+            versions.
     """
 
     mean: FloatArray
@@ -71,30 +77,20 @@ class Diagnostics:
     is_frozen: npt.NDArray[np.bool_]
     is_finite: npt.NDArray[np.bool_]
     n_independent: float
+    n_independent_square: float
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; what is not finite becomes None."""
-        arrays = {name: getattr(self, name) for name in self.__slots__ if name != "n_independent"}
-        plain: dict[str, Any] = {
-            name: [value if math.isfinite(value) else None for value in array.tolist()]
-            for name, array in arrays.items()
-        }
-        return plain | {"n_independent": self.n_independent}
+        return dict(to_plain(self))
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
-        """Return what ``to_json`` gave."""
-        unknown = [None] * len(plain["mean"])
-        return cls(
-            **{
-                name: values if name == "n_independent" else np.array(values, dtype=_dtype(name))
-                for name, values in {"square_sd": unknown, **plain}.items()
-            }
-        )
-
-
-def _dtype(name: str) -> type:
-    return bool if name.startswith("is_") else float
+        """Return what ``to_json`` gave, now or in an older version."""
+        lacking = {
+            "square_sd": [None] * len(plain["mean"]),
+            "n_independent_square": plain["n_independent"],
+        }
+        return from_plain(cls, {**lacking, **plain})
 
 
 def compute(
@@ -107,7 +103,8 @@ def compute(
         groups: shape (chains,); chains with the same number are walkers of one ensemble.
         reference_mean: shape (n,), NaN where unknown.
     """
-    n_chains, _, n = values.shape
+    n_chains, n_draws, n = values.shape
+    length = min(n_draws, max(1, n_chains * n_draws // N_BATCHES))
     is_ensemble = len(np.unique(groups)) < n_chains
     reference = np.full(n, np.nan) if reference_mean is None else reference_mean
 
@@ -119,7 +116,11 @@ def compute(
     with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         blocks = list(pool.map(work, _blocks(values, reference)))
     joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return Diagnostics(**joined, n_independent=n_independent(values))
+    return Diagnostics(
+        **joined,
+        n_independent=n_independent(values, length=length),
+        n_independent_square=n_independent(values, length=length, of_squares=True),
+    )
 
 
 def compute_weighted(
@@ -174,12 +175,14 @@ def compute_weighted(
     found["mcse_mean"] = found["sd"] / np.sqrt(found["ess_mean"])
     absent = dict.fromkeys(("rhat", "tau", "ess_bulk_as_chains", "ess_autocorr_time"), unknown)
     picked = np.searchsorted(np.cumsum(weights), (np.arange(len(x)) + 0.5) / len(x))
+    equal = x[None, np.minimum(picked, len(x) - 1)]
     return Diagnostics(
         **{name: np.where(finite, array, np.nan) for name, array in found.items()},
         **absent,
         is_frozen=finite & (np.ptp(x, axis=0) == 0),
         is_finite=finite,
-        n_independent=n_independent(x[None, np.minimum(picked, len(x) - 1)]),
+        n_independent=n_independent(equal),
+        n_independent_square=n_independent(equal, of_squares=True),
     )
 
 
@@ -404,11 +407,6 @@ class Calibration:
     low: float
     high: float
 
-    @property
-    def is_overstated(self) -> bool:
-        """Whether the whole 95 % interval lies above ``OVERSTATED``."""
-        return self.low > OVERSTATED
-
 
 def calibration(
     claimed: FloatArray,
@@ -429,12 +427,56 @@ def calibration(
         n_independent: how many independent parameters the n are worth.
         reference_se: standard error of the reference in its sd, shape (n,); None if exact.
     """
+    tail = (1 - CONFIDENCE) / 2
+    return _calibration(claimed, errors, n_independent, reference_se, tail=tail)
+
+
+def is_overstated(
+    claimed: FloatArray,
+    errors: FloatArray,
+    *,
+    n_independent: float,
+    reference_se: FloatArray | None = None,
+) -> bool:
+    """Return whether claimed ESS are beyond doubt over ``OVERSTATED`` times what errors allow.
+
+    The same chi-square as ``calibration``'s, at a stricter level: its 95 % interval is for one
+    number, and a table has many rows. Args as in ``calibration``, errors as ``bounded`` gives them.
+    """
+    tail = FAMILY_WISE / N_VERDICTS
+    sure = _calibration(claimed, errors, n_independent, reference_se, tail=tail)
+    return sure.low > OVERSTATED
+
+
+def bounded(errors: FloatArray, spread: FloatArray) -> FloatArray:
+    """Return errors in units of the run's own sd where that is larger than the reference's.
+
+    Of a heavy tail, such as squares have, one draw far out moves a mean by many of the errors that
+    the reference's sd allows, yet by no more than about one of those that the run's own allows,
+    which it raises as well. At most by ``MAX_SPREAD``: draws from far outside are an error.
+
+    Args:
+        errors: in units of the reference's sd.
+        spread: the run's own sd over the reference's, same shape; NaN where unknown.
+    """
+    return errors / np.fmin(np.fmax(spread, 1.0), MAX_SPREAD)
+
+
+def _calibration(
+    claimed: FloatArray,
+    errors: FloatArray,
+    n_independent: float,
+    reference_se: FloatArray | None,
+    *,
+    tail: float,
+) -> Calibration:
+    """Return the calibration with an interval that leaves out ``tail`` on either side."""
     n_replicates, n = errors.shape
     own = np.mean(1 / claimed, axis=0)
     reference = _squared(reference_se, n)
     share = min(1.0, n_independent / n)
     freedom = max(1.0, share * float(_freedom(own, reference, n_replicates)))
-    low, high = _chi_square_interval(freedom)
+    low, high = _chi_square_interval(freedom, tail)
     total, known = np.mean(errors**2), reference.mean()
     ratio, lowest, highest = (
         max(0.0, float((total / quantile - known) / own.mean())) for quantile in (1.0, high, low)
@@ -455,7 +497,7 @@ def error_based_ess(
     own = np.maximum(total - reference, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.maximum(1.0, _freedom(own[None], reference[None], n_replicates))
-        low, high = _chi_square_interval(freedom)
+        low, high = _chi_square_interval(freedom, (1 - CONFIDENCE) / 2)
         ess, lowest, highest = (
             1 / np.maximum(total / quantile - reference, 0) for quantile in (1.0, low, high)
         )
@@ -470,8 +512,8 @@ def is_biased(
     The error averaged over replicates against its standard error: the larger of what the ESS
     claims, of that claim widened until it fits the replicates' spread pooled over parameters, and
     of the parameter's own spread. A claim that is too large is thus not taken for bias. Student's
-    t on the pooled spread's degrees of freedom; Bonferroni over parameters at 1 %. Args as in
-    ``calibration``, with ``ess`` for ``claimed``.
+    t on the pooled spread's degrees of freedom; Bonferroni over parameters and a row's verdicts at
+    1 %. Args as in ``is_overstated``, with ``ess`` for ``claimed``.
     """
     n_replicates, n = errors.shape
     variance, freedom = np.mean(1 / ess, axis=0), math.inf
@@ -480,7 +522,7 @@ def is_biased(
         variance = np.maximum(variance * max(1.0, np.mean(spread / variance)), spread)
         freedom = (n_replicates - 1) * n
     variance = variance / n_replicates + _squared(reference_se, n)
-    limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n), freedom) * np.sqrt(variance)
+    limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n * N_VERDICTS), freedom) * np.sqrt(variance)
     biased: npt.NDArray[np.bool_] = np.abs(errors.mean(axis=0)) > np.maximum(limit, BIASED_SD)
     return biased
 
@@ -500,19 +542,41 @@ def _freedom(own: FloatArray, reference: FloatArray, n_replicates: int) -> Float
     return freedom
 
 
-def n_independent(values: FloatArray) -> float:
-    """Return how many independent parameters (chains, draws, n) are worth: d² / Σ corr²."""
+def n_independent(values: FloatArray, *, length: int = 1, of_squares: bool = False) -> float:
+    """Return how many independent parameters (chains, draws, n) are worth: d² / Σ corr².
+
+    It is the errors of means that are correlated, less or more than draws are: where one direction
+    is slow, the errors of all that have a share in it are that direction's. So the correlations
+    are those of batch means, less what Σ corr² has by chance.
+
+    Args:
+        values: shape (chains, draws, n).
+        length: draws to a batch; 1 where they are independent.
+        of_squares: of (x - mean)² instead of x.
+    """
     n_chains, n_draws, n = values.shape
-    picked = np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int))
-    thin = max(1, n_chains * n_draws // MAX_CORRELATED_DRAWS)
-    some = values[:, ::thin, picked].reshape(-1, len(picked))
-    with np.errstate(invalid="ignore"):
-        extent = np.ptp(some, axis=0)
-    moving = some[:, np.isfinite(extent) & (extent > 0)]
-    if moving.size == 0:
+    n_batches = n_draws // length
+    thin = max(1, n_chains * n_batches // MAX_CORRELATED_MEANS)
+    means = []
+    for i in np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int)):
+        # One parameter at a time, so that memory is bounded by its draws.
+        whole = values[:, : n_batches * length, i].reshape(n_chains * n_batches, -1)[::thin]
+        with np.errstate(invalid="ignore", over="ignore"):
+            extent = np.ptp(whole)
+        if 0 < extent < math.inf:
+            scaled = (whole - whole[0, 0]) / extent  # correlations stay, and nothing overflows
+            centred = scaled - scaled.mean()
+            batch_means = (centred**2 if of_squares else centred).mean(axis=1)
+            means.append(batch_means - batch_means.mean())
+    norms = np.linalg.norm(means, axis=1) if means else np.zeros(0)
+    directions = np.array(means)[norms > 0] / norms[norms > 0, None]
+    d = len(directions)
+    if d == 0:
         return 1.0
-    correlation = np.corrcoef(moving, rowvar=False)
-    return float(moving.shape[1] ** 2 / np.sum(correlation**2))
+    n_means = directions.shape[1]
+    shared = float(np.sum((directions @ directions.T) ** 2)) - d
+    beyond_chance = (shared * (n_means - 1) - (d**2 - d)) / max(1, n_means - 2)
+    return d**2 / (d + max(0.0, beyond_chance))
 
 
 def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:
@@ -561,9 +625,8 @@ def exponent_interval(
     return slope, slope - half, slope + half
 
 
-def _chi_square_interval(freedom: float | FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the central 95 % of a chi-square over its degrees of freedom."""
-    tail = (1 - CONFIDENCE) / 2
+def _chi_square_interval(freedom: float | FloatArray, tail: float) -> tuple[FloatArray, FloatArray]:
+    """Return the quantiles of a chi-square over its degrees of freedom, ``tail`` outside each."""
     low, high = (np.asarray(stats.chi2.ppf(p, freedom) / freedom) for p in (tail, 1 - tail))
     return low, high
 

@@ -158,7 +158,7 @@ def run(order: Order, display: Display) -> Established:
     first = grid.cells(made)
     params = models.resolved(order.path, first[0].params)
     with Runner(made, sources(made, Path()), display) as runner:
-        runner.preflight(first)
+        runner.preflight(first, must_suit="all")
         shapes, machine = runner.shapes(first[0]), runner.machine()
         lengths = {}
         for cell, measured in _measured(runner, first, display):

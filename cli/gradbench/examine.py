@@ -10,6 +10,7 @@ from gradbench import density, models, samplers, timing
 from gradbench.density import DensityCheck
 from gradbench.draws import FloatArray
 from gradbench.models import Source
+from gradbench.records import from_plain
 from gradbench.stan import UNCONSTRAINED
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
@@ -64,12 +65,8 @@ class Examination:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Examination":
-        """Return what was made plain by ``dataclasses.asdict`` and JSON."""
-        parameters = tuple(
-            Parameter(p["name"], tuple(p["shape"]), p["transform"]) for p in plain["parameters"]
-        )
-        check = DensityCheck(**plain["check"])
-        return cls(**{**plain, "parameters": parameters, "check": check})
+        """Return what ``records.to_plain`` gave."""
+        return from_plain(cls, plain)
 
 
 def examine(source: Source, params: Mapping[str, Any]) -> Examination:

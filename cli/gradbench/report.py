@@ -470,6 +470,15 @@ def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, Flo
     )
 
 
+def _spreads(measured: Measured) -> tuple[FloatArray, FloatArray]:
+    """Return the run's own sds over the reference's, of x and of (x - mean)²; NaN where unknown."""
+    found, reference = measured.diagnostics, measured.reference
+    if reference is None:
+        unknown = np.full(len(measured.parameters), np.nan)
+        return unknown, unknown
+    return found.sd / reference.sd, found.square_sd / reference.square_sd
+
+
 # -- replicates of one model and sampler -----------------------------------------------------
 
 
@@ -516,18 +525,32 @@ def _across(group: Sequence[CellResult]) -> _Across:
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
-    worth = float(np.mean([d.n_independent for d in found]))
+    spreads = [_spreads(measured) for measured in finished]
     claims = {
-        "calibration": ([d.ess_mean for d in found], [e[0] for e in errors], errors[0][2]),
-        "square_calibration": ([d.ess_square for d in found], [e[1] for e in errors], errors[0][3]),
+        "calibration": (
+            [d.ess_mean for d in found],
+            [e[0] for e in errors],
+            [s[0] for s in spreads],
+            errors[0][2],
+            [d.n_independent for d in found],
+        ),
+        "square_calibration": (
+            [d.ess_square for d in found],
+            [e[1] for e in errors],
+            [s[1] for s in spreads],
+            errors[0][3],
+            [d.n_independent_square for d in found],
+        ),
     }
     status, reason = None, ""
-    for name, (claimed, error, error_se) in claims.items():
+    for name, (claimed, error, spread, error_se, worths) in claims.items():
         known = np.isfinite(error).all(axis=0)
         if not known.any():
             continue
         ess, off, se = np.array(claimed)[:, known], np.array(error)[:, known], error_se[known]
+        worth = float(np.mean(worths))
         judged = diagnostics.calibration(ess, off, n_independent=worth, reference_se=se)
+        sure = diagnostics.bounded(off, np.array(spread)[:, known])
         columns[name] = _number(judged.ratio)
         columns[f"{name}_low"] = _number(judged.low)
         columns[f"{name}_high"] = _number(judged.high)
@@ -537,13 +560,15 @@ def _across(group: Sequence[CellResult]) -> _Across:
             columns["error_based_ess_low"] = _number(typical / judged.high)
             columns["error_based_ess_high"] = _number(typical / judged.low)
         what = "mean" if name == "calibration" else "second moment"
-        biased = diagnostics.is_biased(off, ess, reference_se=se)
+        biased = diagnostics.is_biased(sure, ess, reference_se=se)
         if biased.any() and status is None:
             worst = int(np.argmax(np.where(biased, np.abs(off.mean(axis=0)), 0)))
             parameter = np.array(finished[0].parameters)[known][worst]
             status = "biased"
             reason = f"the {what} of {parameter} is off by {off.mean(axis=0)[worst]:+.2f} sd"
-        elif judged.is_overstated and status is None:
+        elif status is None and diagnostics.is_overstated(
+            ess, sure, n_independent=worth, reference_se=se
+        ):
             status = "overstated"
             reason = (
                 f"the ESS claimed for the {what} is {_times(judged.ratio)}"
@@ -559,6 +584,7 @@ def _times(ratio: float) -> str:
 def _alone(measured: Measured) -> _Across:
     """Return what one replicate says: an error far beyond chance contradicts its ESS."""
     error, _, error_se, _ = _errors(measured)
+    error = diagnostics.bounded(error, _spreads(measured)[0])
     z = np.abs(_z(error, measured.diagnostics.ess_mean, error_se))
     z = np.where(np.abs(error) > diagnostics.BIASED_SD, np.nan_to_num(z), 0)
     worst = int(np.argmax(z))

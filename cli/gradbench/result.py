@@ -1,18 +1,19 @@
 """What became of a cell: its status, why, and what was measured."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from gradbench.diagnostics import Diagnostics
-from gradbench.draws import Evaluations, FloatArray
+from gradbench.draws import Evaluations
 from gradbench.grid import Cell
+from gradbench.records import from_plain, to_plain
 from gradbench.target import ReferenceMoments
-from gradbench.timing import Duration, Timing
+from gradbench.timing import Timing
 
-SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, and null
+# for every number that is not finite.
+SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
@@ -85,16 +86,7 @@ class Measured:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        reference, rate = self.reference, self.acceptance_rate
-        return plain | {
-            "timing": asdict(self.timing),
-            "acceptance_rate": None if rate is None or np.isnan(rate) else rate,
-            "evaluations": asdict(self.evaluations),
-            "diagnostics": self.diagnostics.to_json(),
-            "reference": reference
-            and {name: _plain(getattr(reference, name)) for name in ReferenceMoments.__slots__},
-        }
+        return dict(to_plain(self))
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Measured":
@@ -103,41 +95,34 @@ class Measured:
         Raises:
             KeyError, TypeError, ValueError: something is missing or of another shape.
         """
-        timing = {phase: Duration(**spent) for phase, spent in plain["timing"].items()}
-        reference = plain["reference"]
-        return cls(
-            **{
-                **plain,
-                "timing": Timing(**timing),
-                "evaluations": Evaluations(**plain["evaluations"]),
-                "parameters": tuple(plain["parameters"]),
-                "diagnostics": Diagnostics.from_json(plain["diagnostics"]),
-                "reference": reference
-                and ReferenceMoments(
-                    **{name: np.array(values, float) for name, values in reference.items()}
-                ),
-            }
-        )
+        return from_plain(cls, plain)
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """A cell, what became of it, why, and what was measured if it finished."""
+    """A cell and what became of it.
+
+    Attributes:
+        cell: what was to be measured.
+        status: what became of it.
+        reason: why, in one line.
+        measured: what was measured if it finished.
+        details: all that the library or the dying worker said, of which the reason is a line.
+    """
 
     cell: Cell
     status: Status
     reason: str = ""
     measured: Measured | None = None
+    details: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "cell": self.cell.to_json(),
-            "status": self.status,
-            "reason": self.reason,
-            "measured": self.measured and self.measured.to_json(),
-        }
+        """Return plain data, ready for JSON.
+
+        Raises:
+            TypeError: there is something in it that is no data.
+        """
+        return {"schema_version": SCHEMA_VERSION, **to_plain(self)}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "CellResult":
@@ -150,13 +135,4 @@ class CellResult:
             raise ValueError(
                 f"schema version {plain['schema_version']} is newer than this gradbench"
             )
-        return cls(
-            cell=Cell.from_json(plain["cell"]),
-            status=plain["status"],
-            reason=plain["reason"],
-            measured=plain["measured"] and Measured.from_json(plain["measured"]),
-        )
-
-
-def _plain(array: FloatArray) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in array.tolist()]
+        return from_plain(cls, {k: v for k, v in plain.items() if k != "schema_version"})

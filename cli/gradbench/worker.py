@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -27,6 +28,7 @@ from gradbench.examine import examine
 from gradbench.grid import Cell
 from gradbench.models import Source
 from gradbench.plant import Planted
+from gradbench.records import to_plain
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
 from gradbench.target import Init, Target
@@ -69,7 +71,7 @@ class Session:
 
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
-        return asdict(examine(Source.from_json(source), params))
+        return dict(to_plain(examine(Source.from_json(source), params)))
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -180,7 +182,7 @@ class Session:
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
-        scratch = path.with_suffix(".tmp")
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
             compat.save_draws(scratch, self.target.named(draws.values), draws.stats, attributes)
@@ -245,13 +247,14 @@ def serve(connection: "Connection[Any, Any]") -> None:
         except EOFError:
             return
         try:
-            reply = {"ok": known[request["do"]](**request["with"])}
-        except GradbenchError as error:
-            reply = {"error": str(error), "kind": type(error).__name__}
+            # Python's JSON has NaN and infinity, which tell one log-density from another.
+            reply = json.dumps({"ok": known[request["do"]](**request["with"])})
         except Exception as error:
             kind = type(error).__name__
-            reply = {"error": f"{kind}: {error}", "kind": kind}
-        connection.send_bytes(json.dumps(reply).encode())
+            said = str(error) if isinstance(error, GradbenchError) else f"{kind}: {error}"
+            details = traceback.format_exc()
+            reply = json.dumps({"error": said, "kind": kind, "details": details})
+        connection.send_bytes(reply.encode())
 
 
 def main() -> None:

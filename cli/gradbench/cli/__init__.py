@@ -1,15 +1,17 @@
 """The ``gradbench`` command: words and flags; exceptions become exit codes here."""
 
 import importlib
+import signal
 import sys
 from typing import Any, ClassVar
 
 import click
 
 from gradbench import __version__
+from gradbench.cli.streams import lasting
 from gradbench.errors import GradbenchError
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it; of other signals that ask to end, too
 
 
 class _Commands(click.Group):
@@ -57,9 +59,10 @@ def gradbench() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code, read or not."""
     try:
-        code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
+        with lasting():
+            code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -68,7 +71,14 @@ def main(arguments: list[str] | None = None) -> Any:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
     sys.exit(code or 0)
+
+
+def finish_on_signals() -> None:
+    """Let every signal that asks to end do what Ctrl-C does: what is finished is kept.
+
+    One that is ignored stays so: ``nohup`` asks for it.
+    """
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked) is not signal.SIG_IGN:
+            signal.signal(asked, signal.default_int_handler)

@@ -125,7 +125,8 @@ def find(use: str, folder: Path, *, database: str | None = None) -> Source:
         )
     path = (folder / Path(use).expanduser()).resolve()
     if path.suffix not in SUFFIXES:
-        raise ModelError(f"{path}: a model is a .py or a .stan file")
+        hint = "; gradbench run takes a config" if path.suffix in {".yaml", ".yml"} else ""
+        raise ModelError(f"{path}: a model is a .py or a .stan file{hint}")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     return Source(path)

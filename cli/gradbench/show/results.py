@@ -33,13 +33,14 @@ class _Column:
 COLUMNS = (
     _Column("sampler", lambda row: row.sampler, 9, "left"),
     _Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
-    _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 4),
+    _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 3),
     _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     _Column("ESS", lambda row: significant(row.ess), 7),
-    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 2),
-    _Column("compile\ns", lambda row: significant(row.compile_s), 1),
+    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
+    # Whoever runs a model once pays it, and it may be a thousand times the sampling.
+    _Column("compile\ns", lambda row: significant(row.compile_s), 4),
     _Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 3),
+    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
     _Column("status", lambda row: row.status, 8, "left"),
 )
 

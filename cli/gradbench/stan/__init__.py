@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gradbench.errors import ModelError
+from gradbench.errors import ModelError, pip_install
 
 BRIDGE = Path(__file__).with_name("bridge.cpp")
 FLAGS = (
@@ -62,7 +62,7 @@ def load(program: StanProgram) -> Any:
     from filelock import FileLock
 
     if importlib.util.find_spec("httpstan") is None:
-        raise ModelError('a Stan program needs httpstan: pip install "gradbench[stan]"')
+        raise ModelError(f"a Stan program needs httpstan: {pip_install('stan')}")
     code = program.code.encode()
     folder = _cache() / sha256(code).hexdigest()[:16]
     library = folder / "bridge.so"
