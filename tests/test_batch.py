@@ -54,7 +54,12 @@ CHECKS: dict[str, tuple[Callable[[Any], object], Callable[[Any], Any]]] = {
         lambda b: pm.MvNormal("y", np.zeros(2), cov=matrix(b), observed=[0.1, 0.2]),
         lambda b: abs(b) < 1,
     ),
-    "lkj_eta": (lambda b: pm.LKJCorr("c", n=2, eta=1 + 0.4 * b), lambda b: 1 + 0.4 * b > 0),
+    "lkj_scale": (
+        lambda b: pm.LKJCholeskyCov(
+            "c", n=2, eta=1.5, sd_dist=pm.HalfNormal.dist(1 + 0.3 * b), compute_corr=False
+        ),
+        lambda b: 1 + 0.3 * b > 0,
+    ),
     "censored_bounds": (
         lambda b: pm.Censored("y", pm.Normal.dist(), lower=-1 - b, upper=1, observed=[0.3]),
         lambda b: -1 - b <= 0.3,
