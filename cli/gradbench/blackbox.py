@@ -241,7 +241,8 @@ def _traced(density: LogDensity) -> Functions:
     return Functions(
         values=jax.jit(jax.vmap(density.function)),
         gradients=jax.jit(jax.vmap(jax.value_and_grad(density.function))),
-        traced=density.function,
+        # What computes in float32 would not fit into the loops of JAX's samplers.
+        traced=lambda x: density.function(x).astype(np.float64),
     )
 
 

@@ -68,7 +68,7 @@ class Examination:
         parameters = tuple(
             Parameter(p["name"], tuple(p["shape"]), p["transform"]) for p in plain["parameters"]
         )
-        check = DensityCheck(**plain["check"])
+        check = DensityCheck.from_json(plain["check"])
         return cls(**{**plain, "parameters": parameters, "check": check})
 
 

@@ -354,7 +354,7 @@ class Runner:
                 worker = self._warm(cell)
                 if at is None:
                     at = worker.call("points")
-                probes[sampler] = Probe(**worker.call("probe", at=at))
+                probes[sampler] = Probe(**worker.call("probe", at=at, with_target=not probes))
             except Stopped as stopped:
                 out[sampler] = stopped
         if at is None or not probes:

@@ -185,8 +185,7 @@ def _read_result(file: Path) -> CellResult:
 
 def _read_check(file: Path) -> DensityCheck:
     try:
-        plain = _load(file)
-        return DensityCheck(**{**plain, "samplers": tuple(plain["samplers"])})
+        return DensityCheck.from_json(_load(file))
     except (KeyError, TypeError) as error:
         raise StoreError(f"{file}: not a density check: {error}") from error
 
