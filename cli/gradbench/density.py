@@ -40,8 +40,7 @@ STEPS = 0.4 * 0.25 ** np.arange(7)  # of the differences, from what rounding can
 SAFETY = 10.0  # an error read off the spread of a few differences may be as many times too small
 
 JUMP = 1e-3  # a smaller one changes no acceptance probability by more than that
-N_NODES = (64, 256)  # Gauss-Legendre; with 256 the shipped models agree to 1e-13
-N_NODES_OF_HALF = 16
+N_NODES = (16, 64, 256)  # Gauss-Legendre; with 256 the shipped models agree to 1e-13
 N_HALVINGS = 40  # what still jumps over 1e-12 of a line is no slope
 
 FLOAT32_NOISE = 1e-7  # relative uncertainty of differences: with float64 it is 1e-10, say
@@ -320,7 +319,7 @@ def _halved(target: Target, start: FloatArray, end: FloatArray) -> tuple[float, 
     for _ in range(N_HALVINGS):
         middle = (start + end) / 2
         halves = ((start, middle), (middle, end))
-        excess = [_excess(target, *half, N_NODES_OF_HALF) for half in halves]
+        excess = [_excess(target, *half, N_NODES[0]) for half in halves]
         if not max(excess) > 0:
             return None
         start, end = halves[int(np.argmax(excess))]
