@@ -324,7 +324,8 @@ def _of_jax(function: Callable[[Any], Any]) -> Functions:
     return Functions(
         values=jax.jit(jax.vmap(function)),
         gradients=jax.jit(jax.vmap(jax.value_and_grad(function))),
-        traced=function,
+        # What computes in float32 would not fit into the loops of JAX's samplers.
+        traced=lambda x: function(x).astype(np.float64),
     )
 
 

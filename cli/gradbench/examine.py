@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,13 +102,16 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     stopwatch = Stopwatch()
     stopwatch.start("compile")
     target = Target(*models.load(source, params))
-    alone = _Alone(target)
+    itself = _Itself(target)
     at = np.zeros((1, target.ndim))
-    alone.logdensity(at)
-    alone.gradient(at)
+    target.logdensity(at[0])
+    itself.logdensity(at)
+    itself.gradient(at)
     stopwatch.stop()
     points = density.points(target)
-    check = density.judge(source.path.stem, points, {ITSELF: density.probe(alone, target, points)})
+    seen = density.probe(itself, target, points)
+    check = density.judge(source.path.stem, points, {ITSELF: seen})
+    of_values = density.judge(source.path.stem, points, {ITSELF: replace(seen, slopes=None)})
     x = points[0]
     narrowest, widest = _ends(_scales(target))
     missing = {name: samplers.remedy(name) for name in samplers.names()}
@@ -125,19 +128,23 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
         starts=target.ways,
         narrowest=narrowest,
         widest=widest,
-        unsuited={name: _unsuited(name, target) for name in missing if missing[name] is None},
+        unsuited={
+            name: _unsuited(name, target, check, of_values)
+            for name in missing
+            if missing[name] is None
+        },
         missing={name: remedy for name, remedy in missing.items() if remedy is not None},
     )
 
 
-class _Alone:
-    """The target's densities, one point at a time: a sampler that only evaluates."""
+class _Itself:
+    """The target's densities of many points at once: a sampler that only evaluates."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
 
     def logdensity(self, points: FloatArray) -> FloatArray:
-        return np.array([self._target.logdensity(x) for x in points])
+        return self._target.logdensity_batch(points)
 
     def gradient(self, points: FloatArray) -> FloatArray | None:
         if self._target.lacks("gradient") is not None:
@@ -209,8 +216,13 @@ def _ends(scales: Sequence[Scale]) -> tuple[Scale | None, Scale | None]:
     return (None, None) if is_alike and is_unit else (narrowest, widest)
 
 
-def _unsuited(name: str, target: Target) -> str | None:
+def _unsuited(
+    name: str, target: Target, check: DensityCheck, of_values: DensityCheck
+) -> str | None:
+    """Return why a sampler can't run: what it needs, gradients too or values alone, is refused."""
     sampler = samplers.load(name)
+    if not (check if sampler.USES_GRADIENT else of_values).is_passed:
+        return "it would be refused, as above"
     return sampler.unsuited(target, sampler.Options.fewest(target.ndim))
 
 

@@ -102,6 +102,8 @@ class Summary:
     density_signature: float | None = None
     start: str | None = None
     start_span: float | None = None
+    density_note: str | None = None
+    density_findings: str | None = None
     reference: str | None = None
     backend: str | None = None
     fingerprint: str | None = None
@@ -355,6 +357,8 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         density_gradient_error=None if check is None else check.gradient_error,
         density_n_points=None if check is None else check.n_points,
         density_signature=None if check is None else check.signature,
+        density_note=None if check is None else check.notes.get(cell.sampler),
+        density_findings=None if check is None else "; ".join(check.findings) or None,
     )
     if result.measured is None:
         return bare

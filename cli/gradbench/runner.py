@@ -372,9 +372,9 @@ class Runner:
 
     def _probe(self, cell: Cell, at: list[list[float]] | None) -> tuple[list[list[float]], Probe]:
         """Return the points of the density check, made here if need be, and what is found there."""
-        worker = self._warm(cell)
+        worker, is_first = self._warm(cell), at is None
         at = at or worker.call("points")
-        return at, Probe(**worker.call("probe", at=at))
+        return at, Probe(**worker.call("probe", at=at, with_target=is_first))
 
     def _warm(self, cell: Cell) -> Worker:
         """Return the worker that has this cell's model and sampler compiled."""

@@ -115,9 +115,9 @@ class Session:
         points: list[list[float]] = density.points(self.target).tolist()
         return points
 
-    def probe(self, at: list[list[float]]) -> dict[str, Any]:
-        """Return what the sampler's density and the target's are at these points."""
-        return asdict(density.probe(self.built, self.target, np.array(at)))
+    def probe(self, at: list[list[float]], *, with_target: bool) -> dict[str, Any]:
+        """Return what the sampler's density, and the target's if asked, are at these points."""
+        return asdict(density.probe(self.built, self.target if with_target else None, np.array(at)))
 
     def calibrate(self, source: dict[str, str | None], cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""

@@ -49,7 +49,9 @@ def _findings(found: Examination) -> list[str]:
                 f"; the gradient agrees with finite differences, to"
                 f" {_relative(check.gradient_error)}"
             )
-        lines.append(f"checked at {check.n_points} points: {agreeing}")
+        beyond = f", {check.n_outside} outside the support" if check.n_outside else ""
+        lines.append(f"checked at {check.n_points} points{beyond}: {agreeing}")
+    lines += [f"note: {note}" for note in (*check.findings, *check.notes.values())]
     if found.starts[:1] == ("uniform",):
         lines.append("starting points: init: uniform finds some")
     else:
