@@ -54,8 +54,8 @@ class Diagnostics:
         tau: integrated autocorrelation time of an ensemble, in steps; NaN for chains.
         ess_bulk_as_chains: what ArviZ would claim, taking walkers for independent chains.
         ess_autocorr_time: what emcee's autocorrelation time would claim.
-        rhat_halves: R-hat of a run's first half against its second, rank-normalised and folded, where
-            ``rhat`` is NaN: of one chain, or of all walkers.
+        rhat_halves: R-hat of a run's first half against its second, rank-normalised and folded;
+            of one chain or all walkers, where ``rhat`` is NaN.
         t_halves: Student's t of that difference from walker to walker, absolute; NaN for chains.
         spread_halves: mean distance from the median, second half over first; NaN for chains.
         pareto_k: shape of the heavier tail: moments of order 1 / k and above don't exist.

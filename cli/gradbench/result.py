@@ -12,14 +12,17 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: halves, tails,
+# saturated trees
+SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
     "approximate",  # draws from something fitted: judged by its errors, never costed
-    "unreliable",  # an ensemble shorter than ten autocorrelation times: costed, and marked
+    "unreliable",  # a short ensemble, a lone chain, divergences: costed, and marked
     "too_few_draws",  # an effective sample size too small to be estimated
-    "not_converged",  # R-hat over the limit
+    "not_converged",  # R-hat over the limit: of chains, of replicates, of a run's halves
+    "diverged",  # more than a quarter of the kept transitions did
     "frozen",  # a chain that never moved
     "nonfinite",  # NaN or infinity among the draws
     "timeout",  # over the time limit
@@ -61,6 +64,8 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        is_weighted: whether it is one weighted sample, which is no chain.
+        n_saturated: kept trajectories at the maximum tree depth; None where there is none.
     """
 
     timing: Timing
@@ -82,6 +87,18 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    is_weighted: bool = False
+    n_saturated: int | None = None
+
+    @property
+    def n_transitions(self) -> int:
+        """Kept draws of all chains together."""
+        return self.n_chains * self.n_draws
+
+    @property
+    def is_lone_chain(self) -> bool:
+        """Whether it is a single Markov chain."""
+        return self.n_chains == 1 and not (self.is_weighted or self.is_approximate)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""
@@ -105,8 +122,11 @@ class Measured:
         """
         timing = {phase: Duration(**spent) for phase, spent in plain["timing"].items()}
         reference = plain["reference"]
+        # Before version 5 only weighted samples had an evidence.
+        is_weighted = plain.get("log_evidence") is not None
         return cls(
             **{
+                "is_weighted": is_weighted,
                 **plain,
                 "timing": Timing(**timing),
                 "evaluations": Evaluations(**plain["evaluations"]),

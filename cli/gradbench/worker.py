@@ -156,7 +156,6 @@ class Session:
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
-        diverging = draws.stats.get("diverging")
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
@@ -167,7 +166,7 @@ class Session:
             n_chains=n_chains,
             n_draws=n_draws,
             is_ensemble=len(np.unique(draws.groups)) < n_chains,
-            n_divergences=None if diverging is None else int(np.count_nonzero(diverging)),
+            n_divergences=_count(draws, "diverging"),
             acceptance_rate=draws.acceptance_rate,
             peak_memory_bytes=peak_memory_bytes,
             fingerprint=_fingerprint(draws),
@@ -177,6 +176,8 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            is_weighted=draws.weights is not None,
+            n_saturated=_count(draws, "reached_max_treedepth"),
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
@@ -215,6 +216,12 @@ def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
     return diagnostics.compute_weighted(
         values[0], draws.weights, draws.families, reference_mean=reference_mean
     )
+
+
+def _count(draws: Draws, stat: str) -> int | None:
+    """Return for how many draws a statistic is true, None if the sampler doesn't report it."""
+    values = draws.stats.get(stat)
+    return None if values is None else int(np.count_nonzero(values))
 
 
 def _fingerprint(draws: Draws) -> str:
