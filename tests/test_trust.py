@@ -12,11 +12,11 @@ from scipy.signal import lfilter
 
 from gradbench import diagnostics, report, trust
 from gradbench.config import Gates
-from gradbench.draws import Evaluations, FloatArray
+from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.grid import Cell
 from gradbench.result import CellResult, Measured
 from gradbench.show.results import results
-from gradbench.target import ReferenceMoments
+from gradbench.target import Init, ReferenceMoments
 from gradbench.timing import Duration, Timing
 
 GATES = Gates()
@@ -48,7 +48,7 @@ def measured(draws: FloatArray, *, is_ensemble: bool = False, **given: Any) -> M
 
 
 def result(
-    draws: FloatArray, replicate: int = 0, *, init: str = "uniform", **given: Any
+    draws: FloatArray, replicate: int = 0, *, init: Init = "uniform", **given: Any
 ) -> CellResult:
     cell = Cell(
         model="m", model_use="m", params={}, sampler="s", sampler_use="s", options={},
@@ -68,7 +68,7 @@ def shown(found: list[CellResult]) -> str:
     return text.getvalue()
 
 
-KINDS = {
+KINDS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "lone chains": ((1, 1000, 2), {}),
     "chains": ((2, 500, 2), {}),
     "ensembles": ((20, 200, 2), {"is_ensemble": True}),
@@ -174,7 +174,7 @@ def test_clean_ensembles_seldom_drift(n_walkers: int, n: int) -> None:
 
 @pytest.mark.parametrize("groups", [np.arange(4), np.zeros(4, int)])
 @pytest.mark.parametrize("scale", [1e160, 1e-170, 1e300])
-def test_a_scale_changes_nothing(groups: FloatArray, scale: float) -> None:
+def test_a_scale_changes_nothing(groups: IntArray, scale: float) -> None:
     """Draws of 1e160 have the ESS that they have at 1; what overflows is null in JSON."""
     x = series((4, 200, 3), 0.5)
     power = 2.0 ** np.round(np.log2(scale))
@@ -264,7 +264,7 @@ def test_divergences_count(share: float, status: str) -> None:
 
 def test_divergences_and_saturated_trees_are_said() -> None:
     """A row with another trouble says its divergences too; saturated trees above 1 % are named."""
-    few = {"n_divergences": 100, "n_saturated": 30}
+    few: dict[str, Any] = {"n_divergences": 100, "n_saturated": 30}
     text = shown([result(series((2, 1000, 1), 0.9), **few)])
     assert "too_few_draws" in text
     assert "kept transitions that diverged: s 5.0%" in text

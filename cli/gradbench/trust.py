@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -266,7 +267,7 @@ def _without(measured: Measured, k: FloatArray, has_none: Mapping[float, BoolArr
         return np.where(has_none[limit], np.nan, array)
 
     squared = ("sd", "square_sd", "second_moment", "mcse_mean", "ess_mean", "ess_square")
-    gone = {name: only(NO_VARIANCE, getattr(found, name)) for name in squared}
+    gone: dict[str, Any] = {name: only(NO_VARIANCE, getattr(found, name)) for name in squared}
     return replace(
         measured,
         diagnostics=replace(found, pareto_k=k, mean=only(NO_MEAN, found.mean), **gone),

@@ -197,9 +197,7 @@ def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
         "kept transitions that diverged": diverged,
         "trajectories at the maximum tree depth, where they are cut short": saturated,
         "tails too heavy for a variance, so no ESS of mean and square (Pareto k)": heavy,
-        "one run, and no second to compare it with (replicates: 2 or more)": [
-            (row, said) for row, said in alone if row.n_replicates == 1
-        ],
+        "one run, and no second to compare it with (replicates: 2 or more)": alone,
     }
     lines = [f"{what}: {named(rows)}" for what, rows in said.items() if rows]
     costed = any(row.ms_per_ess is not None for row in found)
