@@ -34,6 +34,8 @@ def diagnostics(**given: Any) -> Diagnostics:
         "ess_bulk": 1000 * ones, "ess_tail": 900 * ones, "ess_mean": 1000 * ones,
         "ess_square": np.array([500.0, 400.0]), "rhat": 1.001 * ones, "tau": np.nan * ones,
         "ess_bulk_as_chains": np.nan * ones, "ess_autocorr_time": np.nan * ones,
+        "rhat_halves": np.nan * ones, "t_halves": np.nan * ones, "spread_halves": np.nan * ones,
+        "pareto_k": 0 * ones, "n_tail": 100 * ones,
         "is_frozen": np.zeros(2, bool), "is_finite": np.ones(2, bool), "n_independent": 2.0,
         "n_independent_square": 2.0,
     }  # fmt: skip

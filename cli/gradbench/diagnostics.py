@@ -6,7 +6,9 @@ globally centred initial monotone sequence; see ``ess_of_ensemble``.
 
 Sources: Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021), "Rank-normalization, folding, and
 localization", Bayesian Analysis 16(2); Geyer (1992), Statistical Science 7(4); Agarwal & Vats
-(2020), arXiv:2009.01799; Margossian et al. (2022), arXiv:2110.13017.
+(2020), arXiv:2009.01799; Margossian et al. (2022), arXiv:2110.13017; Vehtari, Simpson, Gelman, Yao
+& Gabry (2024), "Pareto smoothed importance sampling", JMLR 25(72); Zhang & Stephens (2009),
+Technometrics 51(3).
 """
 
 import math
@@ -33,6 +35,8 @@ BIASED_SD = 0.1  # an error below a tenth of a posterior sd is no concern, howev
 FAMILY_WISE = 0.01  # chance that anything is called wrong when nothing is
 N_VERDICTS = 4  # that share it in a row: bias and overstatement, of means and of second moments
 MAX_SPREAD = 10.0  # own sd over the reference's: more has less than 1 % (Markov's inequality)
+MAX_TAIL = 0.2  # of the draws, in one tail: Vehtari et al. (2024)
+MIN_TAIL = 5  # exceedances that a tail is fitted to: fewer say nothing, likewise
 WINDOW = 5.0  # emcee's default: Sokal's window closes at five autocorrelation times
 MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looked at
 MAX_CORRELATED_MEANS = 5000  # and means of their draws, of all chains together
@@ -54,6 +58,12 @@ class Diagnostics:
         tau: integrated autocorrelation time of an ensemble, in steps; NaN for chains.
         ess_bulk_as_chains: what ArviZ would claim, taking walkers for independent chains.
         ess_autocorr_time: what emcee's autocorrelation time would claim.
+        rhat_halves: R-hat of a run's first half against its second, rank-normalised and folded;
+            of one chain or all walkers, where ``rhat`` is NaN.
+        t_halves: Student's t of that difference from walker to walker, absolute; NaN for chains.
+        spread_halves: mean distance from the median, second half over first; NaN for chains.
+        pareto_k: shape of the heavier tail: moments of order 1 / k and above don't exist.
+        n_tail: how many independent exceedances that rests on.
         is_frozen: a chain, or every walker of an ensemble, never moved; the ESS are 0.
         is_finite: no draw was NaN or infinite; where one was, the numbers are NaN.
         n_independent: how many independent parameters the n are worth, d² / Σ corr².
@@ -74,6 +84,11 @@ class Diagnostics:
     tau: FloatArray
     ess_bulk_as_chains: FloatArray
     ess_autocorr_time: FloatArray
+    rhat_halves: FloatArray
+    t_halves: FloatArray
+    spread_halves: FloatArray
+    pareto_k: FloatArray
+    n_tail: FloatArray
     is_frozen: npt.NDArray[np.bool_]
     is_finite: npt.NDArray[np.bool_]
     n_independent: float
@@ -85,9 +100,10 @@ class Diagnostics:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
-        """Return what ``to_json`` gave, now or in an older version."""
-        lacking = {
-            "square_sd": [None] * len(plain["mean"]),
+        """Return what ``to_json`` gave; what an older version didn't measure is NaN."""
+        unknown = [None] * len(plain["mean"])
+        lacking: dict[str, Any] = {
+            **dict.fromkeys(cls.__slots__, unknown),
             "n_independent_square": plain["n_independent"],
         }
         return from_plain(cls, {**lacking, **plain})
@@ -143,7 +159,7 @@ def compute_weighted(
         reference_mean: shape (n,), NaN where unknown.
     """
     finite = np.asarray(np.isfinite(values).all(axis=0))
-    x = np.where(finite, values, 0.0)
+    x, exponent = _scaled(np.where(finite, values, 0.0), axis=0)
     mean = weights @ x
     kish = 1 / np.sum(weights**2)
     scores, lower, upper = _weighted_scores(x, weights)
@@ -161,7 +177,7 @@ def compute_weighted(
     squares = (x - mean) ** 2
     variance = weights @ squares
     unknown = np.full(x.shape[1], np.nan)
-    reference = unknown if reference_mean is None else reference_mean
+    reference = unknown if reference_mean is None else np.ldexp(reference_mean, -exponent)
     found = {
         "mean": mean,
         "sd": np.sqrt(variance),
@@ -173,17 +189,18 @@ def compute_weighted(
         "ess_square": ess(squares),
     }
     found["mcse_mean"] = found["sd"] / np.sqrt(found["ess_mean"])
-    absent = dict.fromkeys(("rhat", "tau", "ess_bulk_as_chains", "ess_autocorr_time"), unknown)
     picked = np.searchsorted(np.cumsum(weights), (np.arange(len(x)) + 0.5) / len(x))
-    equal = x[None, np.minimum(picked, len(x) - 1)]
-    return Diagnostics(
-        **{name: np.where(finite, array, np.nan) for name, array in found.items()},
-        **absent,
-        is_frozen=finite & (np.ptp(x, axis=0) == 0),
-        is_finite=finite,
-        n_independent=n_independent(equal),
-        n_independent_square=n_independent(equal, of_squares=True),
-    )
+    equal = x[np.minimum(picked, len(x) - 1)]
+    tails = _tail_index(np.sort(equal, axis=0).T, found["ess_tail"])
+    found |= _unscaled(found, exponent) | tails
+    known = {name: np.where(finite, array, np.nan) for name, array in found.items()}
+    known |= {"is_frozen": finite & (np.ptp(x, axis=0) == 0), "is_finite": finite}
+    absent = dict.fromkeys(Diagnostics.__slots__, unknown)
+    worth = {
+        "n_independent": n_independent(equal[None]),
+        "n_independent_square": n_independent(equal[None], of_squares=True),
+    }
+    return Diagnostics(**absent | known | worth)
 
 
 def _weighted_scores(
@@ -212,7 +229,8 @@ def _compute_block(
     x: FloatArray, groups: IntArray, reference_mean: FloatArray, *, is_ensemble: bool
 ) -> dict[str, npt.NDArray[Any]]:
     finite = np.asarray(np.isfinite(x).all(axis=(1, 2)))
-    x = np.where(finite[:, None, None], x, 0.0)
+    x, exponent = _scaled(np.where(finite[:, None, None], x, 0.0), axis=(1, 2))
+    reference_mean = np.ldexp(reference_mean, -exponent)
     still = np.ptp(x, axis=2) == 0
     frozen = finite & np.any([still[:, groups == g].all(axis=1) for g in np.unique(groups)], axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -229,8 +247,25 @@ def _compute_block(
             "second_moment": ((x - reference_mean[:, None, None]) ** 2).mean(axis=(1, 2)),
             "mcse_mean": sd / np.sqrt(found["ess_mean"]),
         }
+        found |= _unscaled(found, exponent)
     known = {name: np.where(finite, array, np.nan) for name, array in found.items()}
     return known | {"is_frozen": frozen, "is_finite": finite}
+
+
+def _scaled(x: FloatArray, *, axis: int | tuple[int, ...]) -> tuple[FloatArray, IntArray]:
+    """Return x over a power of two, its largest between 1/2 and 1, and the exponents.
+
+    Exact, and squares neither overflow nor vanish: a draw may be 1e160, or all of them 1e-170.
+    """
+    _, exponent = np.frexp(np.abs(x).max(axis=axis))
+    return np.ldexp(x, -np.expand_dims(exponent, axis)), exponent
+
+
+def _unscaled(found: Mapping[str, FloatArray], exponent: IntArray) -> dict[str, FloatArray]:
+    """Return the moments among what was found, of x as it was; infinite where they overflow."""
+    powers = {"mean": 1, "sd": 1, "mcse_mean": 1, "square_sd": 2, "second_moment": 2}
+    with np.errstate(over="ignore", under="ignore"):
+        return {name: np.ldexp(found[name], power * exponent) for name, power in powers.items()}
 
 
 # -- independent chains ----------------------------------------------------------------------
@@ -241,15 +276,22 @@ def _of_chains(x: FloatArray, squares: FloatArray) -> dict[str, FloatArray]:
     halves = _split(x)
     ordered = np.sort(x.reshape(len(x), -1), axis=1)
     ranked, _ = _normal_scores(halves)
+    ess_tail = _tail(x, ordered, lambda inside: ess_of_chains(_split(inside)))
+    rhat = np.maximum(_rhat(ranked), _rhat(_normal_scores(_folded(halves))[0]))
+    is_alone = x.shape[1] == 1
     return {
         "ess_bulk": ess_of_chains(ranked),
-        "ess_tail": _tail(x, ordered, lambda inside: ess_of_chains(_split(inside))),
+        "ess_tail": ess_tail,
         "ess_mean": ess_of_chains(halves),
         "ess_square": ess_of_chains(_split(squares)),
-        "rhat": _rank_rhat(halves, ranked) if x.shape[1] > 1 else unknown,
+        "rhat": unknown if is_alone else rhat,
         "tau": unknown,
         "ess_bulk_as_chains": unknown,
         "ess_autocorr_time": unknown,
+        "rhat_halves": rhat if is_alone else unknown,
+        "t_halves": unknown,
+        "spread_halves": unknown,
+        **_tail_index(ordered, ess_tail),
     }
 
 
@@ -280,10 +322,9 @@ def ess_of_chains(x: FloatArray) -> FloatArray:
     return ess
 
 
-def _rank_rhat(halves: FloatArray, ranked: FloatArray) -> FloatArray:
-    median = np.median(halves.reshape(len(halves), -1), axis=1)
-    folded, _ = _normal_scores(np.abs(halves - median[:, None, None]))
-    return np.maximum(_rhat(ranked), _rhat(folded))
+def _folded(x: FloatArray) -> FloatArray:
+    """Return distances from the median: they tell one spread from another."""
+    return np.abs(x - np.median(x.reshape(len(x), -1), axis=1)[:, None, None])
 
 
 def _rhat(x: FloatArray) -> FloatArray:
@@ -297,6 +338,11 @@ def _rhat(x: FloatArray) -> FloatArray:
 def z_by_chance(n: int) -> float:
     """Return how many standard errors the largest of n may be, Bonferroni at ``FAMILY_WISE``."""
     return float(stats.norm.isf(FAMILY_WISE / (2 * n)))
+
+
+def t_by_chance(n: int, n_walkers: int) -> float:
+    """Return what the largest ``t_halves`` of n parameters may be, Bonferroni, folded and not."""
+    return float(stats.t.isf(FAMILY_WISE / (4 * n), n_walkers - 1))
 
 
 def rhat_by_chance(ess: FloatArray, n_chains: int) -> FloatArray:
@@ -329,10 +375,10 @@ def _of_ensemble(x: FloatArray, squares: FloatArray, groups: IntArray) -> dict[s
 
     scores, ordered = _normal_scores(x)
     is_even = x.shape[2] % 2 == 0
-    mean = ess(x)
+    mean, ess_tail = ess(x), _tail(x, ordered, ess)
     return {
         "ess_bulk": ess(scores),
-        "ess_tail": _tail(x, ordered, ess),
+        "ess_tail": ess_tail,
         "ess_mean": mean,
         "ess_square": ess(squares),
         "rhat": np.full(len(x), np.nan),
@@ -342,7 +388,29 @@ def _of_ensemble(x: FloatArray, squares: FloatArray, groups: IntArray) -> dict[s
             _split(scores) if is_even else _normal_scores(_split(x))[0]
         ),
         "ess_autocorr_time": _ess_autocorr_time(x),
+        **_of_halves(x, scores),
+        **_tail_index(ordered, ess_tail),
     }
+
+
+def _of_halves(x: FloatArray, scores: FloatArray) -> dict[str, FloatArray]:
+    """Return by how much all walkers' second half differs from their first.
+
+    Scores and folded scores as in R-hat, the halves of all walkers in place of chains. Chance is
+    measured from walker to walker: a drift that they share makes the ESS small, which would excuse
+    it.
+    """
+    n, n_walkers, _ = x.shape
+    distances = _folded(x)
+    rhat, t = np.full(n, -np.inf), np.zeros(n)
+    for series in (scores, _normal_scores(distances)[0]):
+        halves = _split(series)
+        step = halves[:, n_walkers:].mean(axis=2) - halves[:, :n_walkers].mean(axis=2)
+        error = step.std(axis=1, ddof=1) / np.sqrt(n_walkers)
+        rhat = np.fmax(rhat, _rhat(halves.reshape(n, 2, -1)))
+        t = np.fmax(t, np.abs(step.mean(axis=1)) / error)
+    before, after = _split(distances).reshape(n, 2, -1).mean(axis=2).T
+    return {"rhat_halves": rhat, "t_halves": t, "spread_halves": after / before}
 
 
 def ess_of_ensemble(x: FloatArray) -> FloatArray:
@@ -396,6 +464,25 @@ def rhat_across(means: FloatArray, variances: FloatArray) -> FloatArray:
         variances: over all draws of a replicate, same shape.
     """
     rhat: FloatArray = np.sqrt(1 + means.var(axis=0, ddof=1) / variances.mean(axis=0))
+    return rhat
+
+
+def rhat_across_by_chance(ess: FloatArray, n_tests: int) -> FloatArray:
+    """Return what the largest of n_tests R-hats across converged replicates may be, shape (n,).
+
+    The variance of the replicates' means is that of a chi-square, 1 / ESS of each; where few of
+    them have most of it, of fewer degrees of freedom (Satterthwaite 1946). Bonferroni at
+    ``FAMILY_WISE``.
+
+    Args:
+        ess: that each replicate claims of itself, shape (replicates, n).
+        n_tests: how many R-hats are looked at.
+    """
+    variance, n_replicates = 1 / ess, len(ess)
+    worth = variance.mean(axis=0) ** 2 / (variance**2).mean(axis=0)
+    freedom = np.maximum(1, worth * (n_replicates - 1))
+    quantile = stats.chi2.ppf(1 - FAMILY_WISE / n_tests, freedom) / freedom
+    rhat: FloatArray = np.sqrt(1 + quantile * variance.mean(axis=0))
     return rhat
 
 
@@ -637,6 +724,47 @@ def _half_width(variance: float, freedom: float) -> float:
 
 def _exp(centre: float, half: float) -> tuple[float, float, float]:
     return float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half))
+
+
+# -- tails -----------------------------------------------------------------------------------
+
+
+def _tail_index(ordered: FloatArray, ess_tail: FloatArray) -> dict[str, FloatArray]:
+    """Return Pareto k of the heavier tail of sorted draws (n, draws), as ArviZ computes it.
+
+    Args:
+        ordered: pooled draws.
+        ess_tail: shape (n,); a tail holds the more draws, the less independent they are.
+    """
+    n, size = ordered.shape
+    share = np.fmin(1, np.fmax(ess_tail, 1) / size)
+    lengths = np.floor(np.fmin(MAX_TAIL * size, 3 * np.sqrt(size / share))).astype(int)
+    k = np.full(n, np.nan)
+    for i, (row, length) in enumerate(zip(ordered, lengths.tolist(), strict=True)):
+        if length >= MIN_TAIL:
+            upper, lower = row[-length:] - row[-length - 1], (row[length] - row[:length])[::-1]
+            k[i] = np.fmax(_pareto_k(upper), _pareto_k(lower))
+    return {"pareto_k": k, "n_tail": np.where(np.isnan(k), np.nan, lengths * share)}
+
+
+def _pareto_k(exceedances: FloatArray) -> float:
+    """Return the shape of a generalized Pareto, NaN where ties leave nothing to fit.
+
+    Zhang & Stephens (2009) on sorted exceedances, with the weakly informative prior about 1/2 of
+    Vehtari et al. (2024), Appendix G.
+    """
+    n = len(exceedances)
+    n_points = 30 + int(n**0.5)
+    quartile = exceedances[int(n / 4 + 0.5) - 1]
+    if not quartile > exceedances[0]:
+        return math.nan
+    theta = 1 / exceedances[-1] + (1 - np.sqrt(n_points / (np.arange(n_points) + 0.5))) / (
+        3 * quartile
+    )
+    shapes = np.log1p(-theta[:, None] * exceedances).mean(axis=1)
+    weights = special.softmax(n * (np.log(-theta / shapes) - shapes - 1))
+    shape = np.log1p(-(weights @ theta) * exceedances).mean()
+    return float((n * shape + 10 * 0.5) / (n + 10))
 
 
 # -- series ----------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) 
 def tabulate(folder: RunFolder) -> list[Summary]:
     """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
     stored = store.read(folder.path)
-    summaries = report.summaries(stored.results, stored.checks)
+    summaries = report.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
     store.write(folder.path / "results.csv", export.to_csv(summaries))
     parameters = report.parameter_rows(stored.results)
     store.write(folder.path / "parameters.csv", export.to_csv(parameters))

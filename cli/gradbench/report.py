@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import diagnostics, grid
+from gradbench import diagnostics, grid, trust
+from gradbench.config import Gates
 from gradbench.density import DensityCheck
+from gradbench.diagnostics import Diagnostics
 from gradbench.draws import FloatArray
 from gradbench.grid import Key
 from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
+MAX_NAMED = 3  # parameters of heavy tails
 DECISIVE = 2.0  # times what chance allows: of one replicate, bias or an ESS claimed fourfold
 MIN_POINTS = 3  # of a power law: two always lie on one
 
@@ -32,7 +35,8 @@ class Summary:
     Costs are None unless the status is ok or unreliable; an approximation has neither costs nor
     effective sample sizes, only what its draws are off by. ``ess`` is the mean over parameters of
     the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
-    square. Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
+    Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
     """
 
     model: str
@@ -88,6 +92,8 @@ class Summary:
     n_grad_warmup: int | None = None
     n_grad_sampling: int | None = None
     n_divergences: int | None = None
+    n_saturated: int | None = None
+    heavy_tails: str | None = None
     acceptance_rate: float | None = None
     log_evidence: float | None = None
     log_evidence_se: float | None = None
@@ -129,7 +135,8 @@ class Row:
     """One model and sampler over its replicates: a line of the table. None prints as a dash.
 
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
-    standard errors that its ESS claims, and what chance allows.
+    standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
+    shares of the kept transitions.
     """
 
     model: str
@@ -146,6 +153,9 @@ class Row:
     evaluations_per_ess: Interval | None
     rhat: float | None
     n_divergences: int | None
+    diverged: float | None
+    saturated: float | None
+    heavy_tails: str | None
     error_sd: float | None
     log_evidence: tuple[float, float] | None
     calibration: Interval | None
@@ -228,20 +238,32 @@ class ParameterRow:
     error_based_ess_high: float | None
 
 
-def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()) -> list[Summary]:
+def summaries(
+    results: Sequence[CellResult],
+    checks: Sequence[DensityCheck] = (),
+    *,
+    gates: Gates = Gates(),  # noqa: B008 - frozen
+) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
     Errors against known moments are judged over all replicates of a model and sampler; where they
-    contradict the claimed ESS, all its costed cells become biased or overstated. Exponents are
-    those of a sweep's cells together.
+    contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
+    replicates agree; where they don't, none of them converged. Exponents are those of a sweep's
+    cells together.
     """
     checked = {check.model: check for check in checks}
     done: dict[str, Summary] = {}
-    for group in _by_sampler(results).values():
-        across = _across(group)
+    for whole in _by_sampler(results).values():
+        agreed, group = trust.agreement(whole, gates), trust.existing(whole)
+        across = (
+            _across(group),
+            _Across({"rhat_across_replicates": agreed.rhat}, agreed.status, agreed.reason),
+        )
         for result in group:
-            summary = replace(_summary(result, checked.get(result.cell.model)), **across.columns)
-            done[result.cell.id] = across.contradict(summary)
+            summary = _summary(result, checked.get(result.cell.model))
+            for said in across:
+                summary = said.contradict(replace(summary, **said.columns))
+            done[result.cell.id] = summary
     return _with_exponents([done[result.cell.id] for result in results])
 
 
@@ -309,7 +331,7 @@ def growths(found: Iterable[Summary]) -> list[Growth]:
 
 def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
     """Return one row per finished cell and parameter."""
-    groups = _by_sampler(results)
+    groups = {key: trust.existing(group) for key, group in _by_sampler(results).items()}
     error_based = {key: _error_based(group) for key, group in groups.items()}
     table = []
     for result in (result for group in groups.values() for result in group):
@@ -368,17 +390,17 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
 
 def _columns(measured: Measured) -> dict[str, Any]:
     found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
-    worst = np.fmin(found.ess_mean, found.ess_square)
+    worst = smallest_ess(found)
     parameters = _parameter_columns(measured)
     sizes = {
         "ess": _number(np.mean(found.ess_bulk)),
         "ess_worst": _number(np.min(worst)),
         "worst_parameter": measured.parameters[int(np.argmin(worst))],
-        "ess_geometric_mean": _number(_geometric_mean(found.ess_mean)),
+        "ess_geometric_mean": _number(_geometric_mean(_or_ranks(found.ess_mean, found))),
         "ess_bulk_min": _number(np.min(found.ess_bulk)),
         "ess_tail_min": _number(np.min(found.ess_tail)),
-        "ess_mean_min": _number(np.min(found.ess_mean)),
-        "ess_square_min": _number(np.min(found.ess_square)),
+        "ess_mean_min": _number(np.fmin.reduce(found.ess_mean)),
+        "ess_square_min": _number(np.fmin.reduce(found.ess_square)),
         "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
         "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
         "rhat_max": _number(np.max(found.rhat)),
@@ -399,6 +421,8 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "sampling_cpu_s": timing.sampling.cpu_s,
         **asdict(counts),
         "n_divergences": measured.n_divergences,
+        "n_saturated": measured.n_saturated,
+        "heavy_tails": _heavy_tails(measured),
         "acceptance_rate": measured.acceptance_rate,
         "log_evidence": measured.log_evidence,
         "log_evidence_se": measured.log_evidence_se,
@@ -418,7 +442,7 @@ def _columns(measured: Measured) -> dict[str, Any]:
 def _costs(measured: Measured) -> dict[str, Any]:
     found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
     ess = float(np.mean(found.ess_bulk))
-    worst = float(np.min(np.fmin(found.ess_mean, found.ess_square)))
+    worst = float(np.min(smallest_ess(found)))
     spent = timing.warmup + timing.sampling
     n_evaluations = counts.n_logp + counts.n_grad
     return {
@@ -429,6 +453,29 @@ def _costs(measured: Measured) -> dict[str, Any]:
         "evaluations_per_ess": n_evaluations / ess,
         "worst_evaluations_per_ess": n_evaluations / worst,
     }
+
+
+def smallest_ess(found: Diagnostics) -> FloatArray:
+    """Return the smaller ESS of mean and square, shape (n,); of ranks where neither exists."""
+    smaller: FloatArray = np.fmin(found.ess_mean, found.ess_square)
+    return _or_ranks(smaller, found)
+
+
+def _or_ranks(ess: FloatArray, found: Diagnostics) -> FloatArray:
+    return np.where(np.isnan(ess), np.fmin(found.ess_bulk, found.ess_tail), ess)
+
+
+def _heavy_tails(measured: Measured) -> str | None:
+    """Return which parameters have no variance, with their Pareto k; None where all have one."""
+    found = measured.diagnostics
+    heavy = np.isnan(found.ess_mean) & (found.pareto_k > trust.NO_VARIANCE)
+    named = [
+        f"{name} {k:.2f}"
+        for name, k, is_heavy in zip(measured.parameters, found.pareto_k, heavy, strict=True)
+        if is_heavy
+    ]
+    more = [f"{len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
+    return ", ".join([*named[:MAX_NAMED], *more]) or None
 
 
 def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
@@ -500,9 +547,12 @@ class _Across:
     reason: str = ""
 
     def contradict(self, summary: Summary) -> Summary:
-        """Return the summary with its costs removed, if it has any and is contradicted."""
+        """Return the summary, contradicted if it has costs: they go, or are only marked."""
         if self.status is None or summary.status not in COSTED:
             return summary
+        if self.status in COSTED:
+            is_fine = summary.status == "ok"
+            return replace(summary, status=self.status, reason=self.reason) if is_fine else summary
         costs = [name for name in Summary.__slots__ if name.endswith("per_ess")]
         uncosted: dict[str, Any] = dict.fromkeys(costs, None)
         return replace(summary, status=self.status, reason=self.reason, **uncosted)
@@ -530,7 +580,7 @@ def _across(group: Sequence[CellResult]) -> _Across:
     if len(finished) < 2:
         return _alone(finished[0]) if finished else _Across({})
     found = [measured.diagnostics for measured in finished]
-    columns: dict[str, Any] = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
+    columns: dict[str, Any] = {}
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
@@ -607,13 +657,6 @@ def _alone(measured: Measured) -> _Across:
     return _Across({}, "overstated", reason)
 
 
-def _nested_rhat(finished: Sequence[Measured]) -> FloatArray:
-    """Return R-hat with each replicate as one superchain, shape (n_parameters,)."""
-    means = np.array([measured.diagnostics.mean for measured in finished])
-    sds = np.array([measured.diagnostics.sd for measured in finished])
-    return diagnostics.rhat_across(means, sds**2)
-
-
 # -- rows ------------------------------------------------------------------------------------
 
 
@@ -637,6 +680,9 @@ def _row(group: Sequence[Summary]) -> Row:
         evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
         rhat=_worst_rhat(group),
         n_divergences=_sum(_values(group, "n_divergences")),
+        diverged=_share(group, "n_divergences"),
+        saturated=_share(group, "n_saturated"),
+        heavy_tails=first.heavy_tails,
         error_sd=_mean(_values(group, "error_rms_sd")),
         log_evidence=_evidence(group),
         calibration=_calibration(first),
@@ -659,11 +705,15 @@ def _row_status(group: Sequence[Summary]) -> tuple[str, int, str]:
 
 
 def _worst_rhat(group: Sequence[Summary]) -> float | None:
-    values = [
-        *_values(group, "rhat_max"),
-        *(() if _values(group, "rhat_max") else _values(group, "rhat_across_replicates")),
-    ]
-    return max(values, default=None)
+    columns = ("rhat_max", "rhat_across_replicates")
+    return max((value for name in columns for value in _values(group, name)), default=None)
+
+
+def _share(group: Iterable[Summary], column: str) -> float | None:
+    """Return the share of kept transitions that a column counts; None where none does."""
+    counted = [s for s in group if getattr(s, column) is not None]
+    n_transitions = sum((s.n_chains or 0) * (s.n_draws or 0) for s in counted)
+    return sum(_values(counted, column)) / n_transitions if n_transitions else None
 
 
 def _evidence(group: Sequence[Summary]) -> tuple[float, float] | None:

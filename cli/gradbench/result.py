@@ -11,16 +11,17 @@ from gradbench.records import from_plain, to_plain
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Timing
 
-# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, and null
-# for every number that is not finite.
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, starts,
+# halves, tails, saturated trees, and null for every number that is not finite.
 SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
     "approximate",  # draws from something fitted: judged by its errors, never costed
-    "unreliable",  # an ensemble shorter than ten autocorrelation times: costed, and marked
+    "unreliable",  # a short ensemble, a lone chain, divergences: costed, and marked
     "too_few_draws",  # an effective sample size too small to be estimated
-    "not_converged",  # R-hat over the limit
+    "not_converged",  # R-hat over the limit: of chains, of replicates, of a run's halves
+    "diverged",  # more than a quarter of the kept transitions did
     "frozen",  # a chain that never moved
     "nonfinite",  # NaN or infinity among the draws
     "timeout",  # over the time limit
@@ -65,6 +66,8 @@ class Measured:
         start: ``init`` as it was carried out: ``bounds`` where uniform was in the model's bounds.
         start_span: how far apart the starting points were, in sds of the draws on the unconstrained
             space, in the coordinate where that is most; None for a lone one.
+        is_weighted: whether it is one weighted sample, which is no chain.
+        n_saturated: kept trajectories at the maximum tree depth; None where there is none.
     """
 
     timing: Timing
@@ -88,6 +91,18 @@ class Measured:
     log_evidence_se: float | None = None
     start: str | None = None
     start_span: float | None = None
+    is_weighted: bool = False
+    n_saturated: int | None = None
+
+    @property
+    def n_transitions(self) -> int:
+        """Kept draws of all chains together."""
+        return self.n_chains * self.n_draws
+
+    @property
+    def is_lone_chain(self) -> bool:
+        """Whether it is a single Markov chain."""
+        return self.n_chains == 1 and not (self.is_weighted or self.is_approximate)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""
@@ -100,7 +115,9 @@ class Measured:
         Raises:
             KeyError, TypeError, ValueError: something is missing or of another shape.
         """
-        return from_plain(cls, plain)
+        # Before version 5 only weighted samples had an evidence.
+        is_weighted = plain.get("log_evidence") is not None
+        return from_plain(cls, {"is_weighted": is_weighted, **plain})
 
 
 @dataclass(frozen=True, slots=True)

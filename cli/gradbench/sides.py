@@ -127,7 +127,7 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
-    found = report.summaries(run.results, run.checks)
+    found = report.summaries(run.results, run.checks, gates=run.benchmark.gates)
     setups = {(s.model, s.sampler): setup(s) for s in found}
     worst = _worst(run.results)
     config = str(Path(name) / "config.yaml")
@@ -293,15 +293,14 @@ def _setup(line: Mapping[str, str]) -> Setup:
 
 
 def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float]]]:
-    """Return the smaller ESS of mean and square, by model and sampler, parameter, replicate."""
+    """Return each parameter's smallest ESS, by model and sampler, parameter, replicate."""
     worst: dict[Key, dict[str, dict[int, float]]] = {}
     for result in results:
         if result.measured is None:
             continue
         of_cell = worst.setdefault(result.cell.key, {})
-        found = result.measured.diagnostics
-        smaller = np.fmin(found.ess_mean, found.ess_square)
-        for name, ess in zip(result.measured.parameters, smaller.tolist(), strict=True):
+        smallest = report.smallest_ess(result.measured.diagnostics)
+        for name, ess in zip(result.measured.parameters, smallest.tolist(), strict=True):
             of_cell.setdefault(name, {})[result.cell.replicate] = ess
     return worst
 

@@ -175,7 +175,6 @@ class Session:
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
-        diverging = draws.stats.get("diverging")
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
@@ -186,7 +185,7 @@ class Session:
             n_chains=n_chains,
             n_draws=n_draws,
             is_ensemble=len(np.unique(draws.groups)) < n_chains,
-            n_divergences=None if diverging is None else int(np.count_nonzero(diverging)),
+            n_divergences=_count(draws, "diverging"),
             acceptance_rate=draws.acceptance_rate,
             peak_memory_bytes=peak_memory_bytes,
             fingerprint=_fingerprint(draws),
@@ -198,6 +197,8 @@ class Session:
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
             start=start_kind,
             start_span=_span(start, draws),
+            is_weighted=draws.weights is not None,
+            n_saturated=_count(draws, "reached_max_treedepth"),
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
@@ -248,6 +249,12 @@ def _span(start: FloatArray, draws: Draws) -> float | None:
         if (sd := np.std(draws.values[..., i])) > 0 and np.isfinite(sd)
     ]
     return float(max(spans)) if spans else None
+
+
+def _count(draws: Draws, stat: str) -> int | None:
+    """Return for how many draws a statistic is true, None if the sampler doesn't report it."""
+    values = draws.stats.get(stat)
+    return None if values is None else int(np.count_nonzero(values))
 
 
 def _fingerprint(draws: Draws) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradbench import grid
+from gradbench import grid, trust
 from gradbench.config import Benchmark, Published
 from gradbench.execute import Outcome
 from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
@@ -21,6 +21,7 @@ TIGHT = (
     0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
 )
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
+ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "largest error of a known mean, in standard errors that the ESS claims:"
             f" {'; '.join(alone)}"
         )
+    lines += _warnings(found, at)
     evidence = [
         f"{row.sampler}{at(row.model)} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
         for row in found
@@ -186,6 +188,35 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     ]
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
+    return lines
+
+
+def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
+    """Return what a row's number doesn't say, of all rows that have it in one line."""
+
+    def named(rows: Sequence[tuple[Row, str]]) -> str:
+        return "; ".join(f"{row.sampler}{at(row.model)}{said}" for row, said in rows)
+
+    diverged = [
+        (row, f" {share:.1%}")
+        for row in found
+        if (share := row.diverged or 0.0) > trust.DIVERGENT and "diverged" not in row.reason
+    ]
+    saturated = [
+        (row, f" {share:.1%}") for row in found if (share := row.saturated or 0.0) > trust.SATURATED
+    ]
+    heavy = [(row, f" {row.heavy_tails}") for row in found if row.heavy_tails]
+    alone = [(row, "") for row in found if row.ms_per_ess is not None and row.rhat is None]
+    said = {
+        "kept transitions that diverged": diverged,
+        "trajectories at the maximum tree depth, where they are cut short": saturated,
+        "tails too heavy for a variance, so no ESS of mean and square (Pareto k)": heavy,
+        "one run, and no second to compare it with (replicates: 2 or more)": alone,
+    }
+    lines = [f"{what}: {named(rows)}" for what, rows in said.items() if rows]
+    costed = any(row.ms_per_ess is not None for row in found)
+    if costed and found[0].init in ONE_BALL:
+        lines.append("all runs started in one ball: R-hat can't show modes that none reached")
     return lines
 
 
