@@ -17,6 +17,7 @@ ORDER = [
     "errors",
     "timing",
     "draws",
+    "columns",
     "reference",
     "compat",
     "implicit",

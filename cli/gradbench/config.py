@@ -64,6 +64,9 @@ class ModelEntry(_Map):
     posteriordb: str | None = Field(None, description="path of a copy of posteriordb")
     params: dict[str, JsonValue] = Field({}, description="arguments of its model() function")
     sweep: Sweep = Field({}, description="lists of values: one model for each combination")
+    parameters: list[str] = Field(
+        [], description="which quantities count: names, with * and ?; ~NAME is left out"
+    )
 
     def source(self, folder: Path) -> models.Source:
         """Return where it is; ``folder`` is where relative paths start.

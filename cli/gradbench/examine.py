@@ -25,11 +25,13 @@ class Parameter:
         name: as in the model.
         shape: on the constrained space.
         transform: what leads to the unconstrained space; empty for none, None if it is computed.
+        uncounted: why it doesn't count; empty if it does.
     """
 
     name: str
     shape: tuple[int, ...]
     transform: str | None
+    uncounted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Examination:
     def from_json(cls, plain: Mapping[str, Any]) -> "Examination":
         """Return what was made plain by ``dataclasses.asdict`` and JSON."""
         parameters = tuple(
-            Parameter(p["name"], tuple(p["shape"]), p["transform"]) for p in plain["parameters"]
+            Parameter(**{**p, "shape": tuple(p["shape"])}) for p in plain["parameters"]
         )
         check = DensityCheck(**plain["check"])
         return cls(**{**plain, "parameters": parameters, "check": check})
@@ -132,8 +134,13 @@ def _parameters(target: Target) -> tuple[Parameter, ...]:
     transforms = {rv.name: transform for rv, transform in target.model.rvs_to_transforms.items()}
     computed = "by Stan" if UNCONSTRAINED in transforms else None
     return tuple(
-        Parameter(name, shape, _word(transforms[name]) if name in transforms else computed)
-        for name, shape in target.shapes.items()
+        Parameter(
+            quantity.name,
+            quantity.shape,
+            _word(transforms[quantity.name]) if quantity.name in transforms else computed,
+            target.uncounted.get(quantity.name, ""),
+        )
+        for quantity in target.quantities
     )
 
 

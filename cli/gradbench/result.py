@@ -1,10 +1,11 @@
 """What became of a cell: its status, why, and what was measured."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from gradbench.diagnostics import Diagnostics
 from gradbench.draws import Evaluations, FloatArray
@@ -12,7 +13,9 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd;
+# 5: which parameters count, frozen and non-finite coordinates
+SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
@@ -61,6 +64,10 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        frozen: the free coordinate that never moved in a chain, or in all walkers of an ensemble;
+            None where all did, and in results of older versions.
+        nonfinite: the free coordinate that was NaN or infinite in a draw, likewise.
+        uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
     """
 
     timing: Timing
@@ -82,6 +89,9 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    frozen: str | None = None
+    nonfinite: str | None = None
+    uncounted: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""
@@ -118,6 +128,27 @@ class Measured:
                 ),
             }
         )
+
+
+def counted(runs: Sequence[Measured]) -> list[Measured]:
+    """Return runs of one model with only those parameters that count in all of them.
+
+    Whatever is said of a run as a whole is said of these.
+    """
+    names = [np.array(run.parameters)[run.diagnostics.is_counted].tolist() for run in runs]
+    kept = set(names[0]).intersection(*names[1:]) if names else set()
+    return [_only(run, np.array([name in kept for name in run.parameters])) for run in runs]
+
+
+def _only(run: Measured, those: npt.NDArray[np.bool_]) -> Measured:
+    if those.all():
+        return run
+    return replace(
+        run,
+        parameters=tuple(np.array(run.parameters)[those].tolist()),
+        diagnostics=run.diagnostics.only(those),
+        reference=run.reference and run.reference.only(those),
+    )
 
 
 @dataclass(frozen=True, slots=True)

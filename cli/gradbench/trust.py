@@ -5,22 +5,26 @@ import numpy as np
 from gradbench import diagnostics
 from gradbench.config import Gates
 from gradbench.draws import FloatArray
-from gradbench.result import Measured, Status
+from gradbench.result import Measured, Status, counted
 
 
 def judge(measured: Measured, gates: Gates) -> tuple[Status, str]:
-    """Return a finished cell's status and the reason, naming the worst parameter."""
-    found = measured.diagnostics
-    names = measured.parameters
-    if not np.all(found.is_finite):
-        worst = names[int(np.argmin(found.is_finite))]
+    """Return a finished cell's status and the reason, naming the worst of what counts.
+
+    A chain is frozen where a free coordinate is: what is computed may have one value only.
+    """
+    (judged,) = counted([measured])
+    found, names = judged.diagnostics, judged.parameters
+    if measured.nonfinite is not None or not np.all(found.is_finite):
+        worst = measured.nonfinite or names[int(np.argmin(found.is_finite))]
         return "nonfinite", f"NaN or infinity among the draws of {worst}"
     if measured.is_approximate:
         return "approximate", ""
-    if np.any(found.is_frozen):
-        worst = names[int(np.argmax(found.is_frozen))]
-        return "frozen", f"a chain of {worst} never moved"
-    return (_judge_ensemble if measured.is_ensemble else _judge_chains)(measured, gates)
+    if measured.frozen is not None:
+        return "frozen", f"a chain of {measured.frozen} never moved"
+    if not names:
+        return "too_few_draws", "all draws are the same in everything that counts"
+    return (_judge_ensemble if measured.is_ensemble else _judge_chains)(judged, gates)
 
 
 def _judge_chains(measured: Measured, gates: Gates) -> tuple[Status, str]:

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradbench import compat, density, diagnostics, machine, models, plant, samplers
+from gradbench.columns import Columns
+from gradbench.diagnostics import Roles
 from gradbench.draws import Draws
 from gradbench.errors import GradbenchError
 from gradbench.examine import examine
@@ -51,9 +54,10 @@ class Session:
         params: dict[str, Any],
         init: Init,
         runs: list[dict[str, Any]],
+        counted: list[str],
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
-        target = Target(*models.load(Source.from_json(source), params))
+        target = Target(*models.load(Source.from_json(source), params), counted=counted)
         target.require(init)
         complaints = []
         for run in runs:
@@ -157,6 +161,8 @@ class Session:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
         diverging = draws.stats.get("diverging")
+        frozen = diagnostics.is_frozen(draws.values, draws.groups)
+        nonfinite = ~np.isfinite(draws.values).all(axis=(0, 1))
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
@@ -177,13 +183,17 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            frozen=_first(frozen, target),
+            nonfinite=_first(nonfinite, target),
+            uncounted=target.uncounted,
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
         scratch = path.with_suffix(".tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
-            compat.save_draws(scratch, self.target.named(draws.values), draws.stats, attributes)
+            named = self.target.named(draws.values, self.target.diagnosed)
+            compat.save_draws(scratch, named, draws.stats, attributes)
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
@@ -201,20 +211,27 @@ def _compiled(
     loaded = models.load(Source.from_json(source), parsed.params)
     plant.plant(loaded.model, planted)
     stopwatch.start("compile")
-    target = Target(*loaded, mode=compat.mode(options.target_backend))
+    mode = compat.mode(options.target_backend)
+    target = Target(*loaded, mode=mode, counted=parsed.parameters)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
 
 
 def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
-    values = target.constrain(draws.values)
-    reference_mean = None if target.reference is None else target.reference.mean
-    if draws.weights is None:
-        return diagnostics.compute(values, draws.groups, reference_mean=reference_mean)
-    return diagnostics.compute_weighted(
-        values[0], draws.weights, draws.families, reference_mean=reference_mean
-    )
+    mean = None if target.reference is None else target.reference.mean
+    roles = Roles(target.is_free, target.is_candidate, target.may_tie)
+    with Columns(draws.values, target.constrain, len(target.parameters)) as values:
+        if draws.weights is None:
+            return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
+        return diagnostics.compute_weighted(
+            values, draws.weights, draws.families, reference_mean=mean, roles=roles
+        )
+
+
+def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:
+    """Return the name of the first of those coordinates, shape (ndim,); None for none."""
+    return target.coordinates[int(np.argmax(those))] if those.any() else None
 
 
 def _fingerprint(draws: Draws) -> str:

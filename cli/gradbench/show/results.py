@@ -170,9 +170,20 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "approximations: seconds to reach their error, root mean square over parameters, in"
             " posterior sds; no draw of theirs is an effective sample"
         )
+    lines += _counted(cells)
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
+
+
+def _counted(cells: Sequence[Summary]) -> list[str]:
+    """Return what was chosen to count, and what doesn't for another reason."""
+    chosen = dict.fromkeys(cell.parameters for cell in cells if cell.parameters)
+    uncounted = dict.fromkeys(cell.uncounted for cell in cells if cell.uncounted)
+    return [
+        *(f"what counts (parameters:): {patterns}" for patterns in chosen),
+        *(f"not counted, unless parameters: names it: {quantities}" for quantities in uncounted),
+    ]
 
 
 def _lone(z: float, allowed: float) -> str:
