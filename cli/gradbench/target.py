@@ -32,7 +32,9 @@ MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
 DIMENSIONS = frozenset({"chain", "draw"})
 MAX_COMPUTED = 200  # values of one deterministic; with more it is left out unless asked for
 EVALUATED_BYTES = 64 * 2**20  # of constrained draws computed in one call
-N_VARIED = 8  # points that tell what varies, and what is a whole number
+N_TRIED = 8  # starting points that tell what varies and what is a whole number, and as many further
+FURTHER = 5.0  # times as far out
+ROUNDING = 1e-9  # relative: what varies less there is constant but for rounding
 MAX_TRIES = 100  # Stan gives up on finding a finite starting point after as many
 
 
@@ -387,7 +389,7 @@ class Target:
                 if not self._is_asked_for:
                     why[name] = f"{quantity.size:,} values, more than {MAX_COMPUTED}"
             elif name not in varying:
-                why[name] = "constant"
+                why[name] = "the same wherever tried"
             elif name not in counting and self._chosen[name].any():
                 why[name] = "whole numbers"
         return why
@@ -439,25 +441,40 @@ class Target:
 
     @cached_property
     def _kept(self) -> npt.NDArray[np.bool_]:
-        """Which scalars of the diagnosed quantities are ``parameters``."""
-        asked = [
+        """Which scalars of the diagnosed quantities are ``parameters``.
+
+        What is constant where runs start may vary where they go, as what is cut off at 0 does.
+        """
+        starts, further = self._tried[:N_TRIED], self._tried[N_TRIED:]
+        varies = np.ptp(starts, axis=0) != 0
+        if len(further):
+            scale = np.abs(self._tried).max(axis=0)
+            with np.errstate(invalid="ignore"):
+                varies |= np.ptp(self._tried, axis=0) > ROUNDING * scale
+        masks = [
             self._chosen[q.name] if q.is_large else np.full(q.size, True) for q in self._diagnosed
         ]
-        kept: npt.NDArray[np.bool_] = np.concatenate(asked) & (np.ptp(self._at_starts, axis=0) != 0)
+        if self._is_asked_for:
+            varies |= np.concatenate([self._chosen[q.name] for q in self._diagnosed])
+        kept: npt.NDArray[np.bool_] = np.concatenate(masks) & varies
         return kept
 
     @cached_property
     def _whole(self) -> npt.NDArray[np.bool_]:
         """Which of ``parameters`` are computed, and whole numbers: by type, or wherever tried."""
-        at_starts = self._at_starts[:, self._kept]
+        tried = self._tried[:, self._kept]
         by_type = self._of_scalars(lambda q: np.full(q.size, q.is_whole))
-        whole: npt.NDArray[np.bool_] = by_type | (at_starts == np.floor(at_starts)).all(axis=0)
+        whole: npt.NDArray[np.bool_] = by_type | (tried == np.floor(tried)).all(axis=0)
         return whole & ~self.is_free
 
     @cached_property
-    def _at_starts(self) -> FloatArray:
-        """All scalars of the diagnosed quantities at some starting points, a row for each."""
-        return self._flattened(self.initial(np.random.default_rng(0), N_VARIED))
+    def _tried(self) -> FloatArray:
+        """All scalars of the diagnosed quantities where runs may start and further out."""
+        starts = self.initial(np.random.default_rng(0), N_TRIED)
+        radius = FURTHER * UNIFORM_RADIUS
+        further = np.random.default_rng(1).uniform(-radius, radius, starts.shape)
+        inside = further[np.isfinite(self.logdensity_batch(further))]
+        return self._flattened(np.concatenate([starts, inside]))
 
     def _of_scalars(self, of: Callable[[Quantity], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return an array over ``parameters`` from one over each quantity's scalars."""
