@@ -18,6 +18,7 @@ ORDER = [
     "timing",
     "draws",
     "records",
+    "columns",
     "reference",
     "compat",
     "implicit",

@@ -174,7 +174,8 @@ def _vectorized(
 ) -> "Sequence[Variable]":
     from pytensor.graph.replace import vectorize_graph
 
-    return vectorize_graph(outputs, {flat: points})
+    vectorized: Sequence[Variable] = vectorize_graph(outputs, {flat: points})
+    return vectorized
 
 
 def _looped(
@@ -192,7 +193,9 @@ def _looped(
     body = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
     core = OpFromGraph([flat, *plain], body)
     ndims = ([v.type.ndim for v in variables] for variables in ([flat, *plain], body))
-    return Blockwise(core, signature=safe_signature(*ndims)).make_node(points, *shared).outputs
+    loop = Blockwise(core, signature=safe_signature(*ndims))
+    looped: Sequence[Variable] = loop.make_node(points, *shared).outputs
+    return looped
 
 
 def _quietly(function: Function, points: FloatArray) -> Sequence[Array] | None:

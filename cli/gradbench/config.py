@@ -68,6 +68,9 @@ class ModelEntry(_Map):
     params: dict[str, JsonValue] = Field({}, description="arguments of its model() function")
     sweep: Sweep = Field({}, description="lists of values: one model for each combination")
     init: Init | None = Field(None, description="where this model's runs start, if not as others")
+    parameters: list[str] = Field(
+        [], description="which quantities count: names, with * and ?; ~NAME is left out"
+    )
 
     def source(self, folder: Path) -> models.Source:
         """Return where it is; ``folder`` is where relative paths start.

@@ -212,7 +212,7 @@ def _value(target: Target, x: FloatArray) -> float:
 def _pushed(target: Target, x: FloatArray, direction: FloatArray) -> FloatArray | None:
     """Return the first point on the way out where the density is -inf or NaN, or None."""
     for distance in DISTANCES:
-        y = x + distance * direction
+        y: FloatArray = x + distance * direction
         try:
             value = _value(target, y)
         except Exception:
@@ -237,7 +237,8 @@ def _with_target(seen: Probe, target: Target, at: FloatArray) -> Probe:
         differences=differences.tolist(),
         uncertainties=uncertainties.tolist(),
         jump=_jump(target, at[usable]),
-        is_float32=seen.is_float32 or (np.median(noise) > FLOAT32_NOISE and _has_float32(target)),
+        is_float32=seen.is_float32
+        or bool(np.median(noise) > FLOAT32_NOISE and _has_float32(target)),
     )
 
 

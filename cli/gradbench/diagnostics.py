@@ -13,10 +13,10 @@ Technometrics 51(3).
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3
 CONFIDENCE = 0.95
 OVERSTATED = 1.25  # a claim this many times what the errors allow, beyond doubt, is refuted
 BIASED_SD = 0.1  # an error below a tenth of a posterior sd is no concern, however significant
+TIED = 0.5  # of the draws repeat a value where continuous quantities don't: a matter of ties
 FAMILY_WISE = 0.01  # chance that anything is called wrong when nothing is
 N_VERDICTS = 4  # that share it in a row: bias and overstatement, of means and of second moments
 MAX_SPREAD = 10.0  # own sd over the reference's: more has less than 1 % (Markov's inequality)
@@ -41,6 +42,16 @@ WINDOW = 5.0  # emcee's default: Sokal's window closes at five autocorrelation t
 MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looked at
 MAX_CORRELATED_MEANS = 5000  # and means of their draws, of all chains together
 N_BATCHES = 100  # of draws: each some autocorrelation times long where 400 draws are effective
+OF_CHAINS = (
+    "rhat",
+    "tau",
+    "ess_bulk_as_chains",
+    "ess_autocorr_time",
+    "rhat_halves",
+    "t_halves",
+    "spread_halves",
+)  # what a weighted sample has not
+ESS = ("ess_bulk", "ess_tail", "ess_mean", "ess_square")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +75,11 @@ class Diagnostics:
         spread_halves: mean distance from the median, second half over first; NaN for chains.
         pareto_k: shape of the heavier tail: moments of order 1 / k and above don't exist.
         n_tail: how many independent exceedances that rests on.
-        is_frozen: a chain, or every walker of an ensemble, never moved; the ESS are 0.
+        n_distinct: different values among all draws; 1 is a constant, which has no ESS. NaN where
+            a draw is not finite, and in results of older versions.
         is_finite: no draw was NaN or infinite; where one was, the numbers are NaN.
-        n_independent: how many independent parameters the n are worth, d² / Σ corr².
+        is_counted: whether verdicts and means over parameters are made from it; see ``Roles``.
+        n_independent: how many independent parameters those that count are worth, d² / Σ corr².
         n_independent_square: the same of (x - mean)²; ``n_independent`` in results of older
             versions.
     """
@@ -89,8 +102,9 @@ class Diagnostics:
     spread_halves: FloatArray
     pareto_k: FloatArray
     n_tail: FloatArray
-    is_frozen: npt.NDArray[np.bool_]
+    n_distinct: FloatArray
     is_finite: npt.NDArray[np.bool_]
+    is_counted: npt.NDArray[np.bool_]
     n_independent: float
     n_independent_square: float
 
@@ -101,16 +115,71 @@ class Diagnostics:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Diagnostics":
         """Return what ``to_json`` gave; what an older version didn't measure is NaN."""
-        unknown = [None] * len(plain["mean"])
+        n = len(plain["mean"])
         lacking: dict[str, Any] = {
-            **dict.fromkeys(cls.__slots__, unknown),
+            **dict.fromkeys(cls.__slots__, [None] * n),
+            "is_counted": [True] * n,
             "n_independent_square": plain["n_independent"],
         }
-        return from_plain(cls, {**lacking, **plain})
+        known = {name: value for name, value in plain.items() if name in cls.__slots__}
+        return from_plain(cls, {**lacking, **known})
+
+    def only(self, those: npt.NDArray[np.bool_]) -> "Diagnostics":
+        """Return the diagnostics of some of the parameters, those shape (n,)."""
+        arrays = [name for name in self.__slots__ if not name.startswith("n_independent")]
+        return replace(self, **{name: getattr(self, name)[those] for name in arrays})
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What each of n scalars is to a run's verdict, shape (n,) each.
+
+    A candidate counts unless it is constant, or ties: more than ``TIED`` of its draws repeat a
+    value, as an indicator's do, or those of a quantity that is cut off at 0. Rank statistics of
+    ties are wide. Free parameters count whatever their ties, and so does what is asked for.
+
+    Attributes:
+        is_free: a parameter of the model, not computed from others.
+        is_candidate: counts unless it is constant, or ties.
+        may_tie: counts unless it is constant.
+    """
+
+    is_free: npt.NDArray[np.bool_]
+    is_candidate: npt.NDArray[np.bool_]
+    may_tie: npt.NDArray[np.bool_]
+
+    def is_counted(self, n_distinct: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which scalars count, given how many different values each had."""
+        moving = n_distinct[np.isfinite(n_distinct)]
+        is_tied = n_distinct < (1 - TIED) * moving.max(initial=1)
+        counted: npt.NDArray[np.bool_] = (
+            self.is_candidate & (self.may_tie | ~is_tied) & (n_distinct != 1)
+        )
+        return counted
+
+
+def _all_free(n: int) -> Roles:
+    every = np.ones(n, dtype=bool)
+    return Roles(every, every, every)
+
+
+class Values(Protocol):
+    """Draws (chains, draws, n): an array, or what makes ``values[:, :, some]`` when asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Chains, draws and scalars."""
+
+    def __getitem__(self, at: tuple[slice, slice, slice], /) -> FloatArray:
+        """Return some scalars, neighbours, over all draws."""
 
 
 def compute(
-    values: FloatArray, groups: IntArray, *, reference_mean: FloatArray | None = None
+    values: Values,
+    groups: IntArray,
+    *,
+    reference_mean: FloatArray | None = None,
+    roles: Roles | None = None,
 ) -> Diagnostics:
     """Return the diagnostics of one run.
 
@@ -118,33 +187,67 @@ def compute(
         values: shape (chains, draws, n), on the constrained space; at least 4 draws.
         groups: shape (chains,); chains with the same number are walkers of one ensemble.
         reference_mean: shape (n,), NaN where unknown.
+        roles: of the n scalars; None if all are free parameters.
+    """
+    n_chains, _, n = values.shape
+    is_ensemble = len(np.unique(groups)) < n_chains
+    roles = roles or _all_free(n)
+
+    def work(x: FloatArray, some: slice, reference: FloatArray) -> dict[str, npt.NDArray[Any]]:
+        return _compute_block(
+            x, groups, reference[some], roles.is_free[some], is_ensemble=is_ensemble
+        )
+
+    return _by_blocks(values, work, reference_mean, roles)
+
+
+def _by_blocks(
+    values: Values,
+    work: Callable[[FloatArray, slice, FloatArray], dict[str, npt.NDArray[Any]]],
+    reference_mean: FloatArray | None,
+    roles: Roles,
+    resampled: IntArray | None = None,
+) -> Diagnostics:
+    """Return diagnostics from what ``work`` makes of parameters in blocks (k, chains, draws).
+
+    ``resampled`` picks draws of a weighted sample, with equal weights, for correlations.
     """
     n_chains, n_draws, n = values.shape
-    length = min(n_draws, max(1, n_chains * n_draws // N_BATCHES))
-    is_ensemble = len(np.unique(groups)) < n_chains
     reference = np.full(n, np.nan) if reference_mean is None else reference_mean
-
-    def work(block: tuple[FloatArray, FloatArray]) -> dict[str, npt.NDArray[Any]]:
-        x, means = block
-        return _compute_block(np.ascontiguousarray(x), groups, means, is_ensemble=is_ensemble)
-
-    # Nothing is being timed now, and NumPy lets go of the interpreter's lock.
-    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        blocks = list(pool.map(work, _blocks(values, reference)))
-    joined = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    size = max(1, BLOCK_BYTES // (8 * n_chains * n_draws))
+    picked = np.zeros(n, dtype=bool)
+    picked[np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int)] = True
+    every = np.arange(n_draws) if resampled is None else resampled
+    length = 1 if resampled is not None else min(n_draws, max(1, n_chains * n_draws // N_BATCHES))
+    done: list[dict[str, npt.NDArray[Any]]] = []
+    batches: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    n_threads = min(MAX_THREADS, os.cpu_count() or 1)
+    # Nothing is being timed now, and NumPy lets go of the interpreter's lock. As many blocks are
+    # made at a time as there are threads.
+    with ThreadPoolExecutor(max_workers=n_threads) as pool:
+        parts = [slice(first, first + size) for first in range(0, n, size)]
+        for some in (parts[i : i + n_threads] for i in range(0, len(parts), n_threads)):
+            blocks = [np.ascontiguousarray(np.moveaxis(values[:, :, part], 2, 0)) for part in some]
+            for x, part in zip(blocks, some, strict=True):
+                few = x[picked[part]][:, :, every]
+                for of_squares, means in zip((False, True), batches, strict=True):
+                    means.append(_batch_means(few, length=length, of_squares=of_squares))
+            done += pool.map(work, blocks, some, [reference] * len(some))
+    joined = {name: np.concatenate([block[name] for block in done]) for name in done[0]}
+    is_counted = roles.is_counted(joined["n_distinct"])
+    worth, worth_square = (_worth(np.concatenate(means)[is_counted[picked]]) for means in batches)
     return Diagnostics(
-        **joined,
-        n_independent=n_independent(values, length=length),
-        n_independent_square=n_independent(values, length=length, of_squares=True),
+        **joined, is_counted=is_counted, n_independent=worth, n_independent_square=worth_square
     )
 
 
 def compute_weighted(
-    values: FloatArray,
+    values: Values,
     weights: FloatArray,
     families: IntArray | None = None,
     *,
     reference_mean: FloatArray | None = None,
+    roles: Roles | None = None,
 ) -> Diagnostics:
     """Return the diagnostics of one weighted sample: from nested or sequential Monte Carlo.
 
@@ -153,11 +256,31 @@ def compute_weighted(
     size follows from it. Without, it is Kish's, the same for every parameter.
 
     Args:
-        values: shape (draws, n), on the constrained space.
+        values: shape (1, draws, n), on the constrained space.
         weights: shape (draws,), sum 1.
         families: shape (draws,), the ancestor each draw descends from, or None.
         reference_mean: shape (n,), NaN where unknown.
+        roles: of the n scalars; None if all are free parameters.
     """
+
+    def work(x: FloatArray, some: slice, reference: FloatArray) -> dict[str, npt.NDArray[Any]]:
+        return _compute_weighted_block(
+            np.ascontiguousarray(x[:, 0].T), weights, families, reference[some], resampled
+        )
+
+    _, n_draws, n = values.shape
+    equal = np.searchsorted(np.cumsum(weights), (np.arange(n_draws) + 0.5) / n_draws)
+    resampled = np.minimum(equal, n_draws - 1)
+    return _by_blocks(values, work, reference_mean, roles or _all_free(n), resampled)
+
+
+def _compute_weighted_block(
+    values: FloatArray,
+    weights: FloatArray,
+    families: IntArray | None,
+    reference: FloatArray,
+    resampled: IntArray,
+) -> dict[str, npt.NDArray[Any]]:
     finite = np.asarray(np.isfinite(values).all(axis=0))
     x, exponent = _scaled(np.where(finite, values, 0.0), axis=0)
     mean = weights @ x
@@ -177,7 +300,8 @@ def compute_weighted(
     squares = (x - mean) ** 2
     variance = weights @ squares
     unknown = np.full(x.shape[1], np.nan)
-    reference = unknown if reference_mean is None else np.ldexp(reference_mean, -exponent)
+    reference = np.ldexp(reference, -exponent)
+    n_distinct = _n_distinct(np.sort(x, axis=0).T)
     found = {
         "mean": mean,
         "sd": np.sqrt(variance),
@@ -187,20 +311,16 @@ def compute_weighted(
         "ess_tail": np.fmin(ess(lower), ess(upper)),
         "ess_mean": ess(x),
         "ess_square": ess(squares),
+        "n_distinct": n_distinct,
     }
+    for name in ESS:
+        found[name] = np.where(n_distinct == 1, np.nan, found[name])
     found["mcse_mean"] = found["sd"] / np.sqrt(found["ess_mean"])
-    picked = np.searchsorted(np.cumsum(weights), (np.arange(len(x)) + 0.5) / len(x))
-    equal = x[np.minimum(picked, len(x) - 1)]
-    tails = _tail_index(np.sort(equal, axis=0).T, found["ess_tail"])
+    tails = _tail_index(np.sort(x[resampled], axis=0).T, found["ess_tail"])
     found |= _unscaled(found, exponent) | tails
     known = {name: np.where(finite, array, np.nan) for name, array in found.items()}
-    known |= {"is_frozen": finite & (np.ptp(x, axis=0) == 0), "is_finite": finite}
-    absent = dict.fromkeys(Diagnostics.__slots__, unknown)
-    worth = {
-        "n_independent": n_independent(equal[None]),
-        "n_independent_square": n_independent(equal[None], of_squares=True),
-    }
-    return Diagnostics(**absent | known | worth)
+    absent = dict.fromkeys(OF_CHAINS, unknown)
+    return known | absent | {"is_finite": finite}
 
 
 def _weighted_scores(
@@ -216,30 +336,40 @@ def _weighted_scores(
     return scores, (level <= TAIL[0]).astype(float), (level <= TAIL[1]).astype(float)
 
 
-def _blocks(values: FloatArray, means: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield parameters in blocks, first axis the parameter: (k, chains, draws) and (k,)."""
-    n_chains, n_draws, n = values.shape
-    size = max(1, BLOCK_BYTES // (8 * n_chains * n_draws))
-    for first in range(0, n, size):
-        some = slice(first, first + size)
-        yield np.moveaxis(values[:, :, some], 2, 0), means[some]
+def is_frozen(values: FloatArray, groups: IntArray) -> npt.NDArray[np.bool_]:
+    """Return which of n scalars never moved in a chain, or in all walkers of an ensemble.
+
+    Args:
+        values: shape (chains, draws, n).
+        groups: as in ``compute``.
+    """
+    still = np.ptp(values, axis=1) == 0
+    frozen: npt.NDArray[np.bool_] = np.any(
+        [still[groups == group].all(axis=0) for group in np.unique(groups)], axis=0
+    )
+    return frozen
 
 
 def _compute_block(
-    x: FloatArray, groups: IntArray, reference_mean: FloatArray, *, is_ensemble: bool
+    x: FloatArray,
+    groups: IntArray,
+    reference_mean: FloatArray,
+    is_free: npt.NDArray[np.bool_],
+    *,
+    is_ensemble: bool,
 ) -> dict[str, npt.NDArray[Any]]:
     finite = np.asarray(np.isfinite(x).all(axis=(1, 2)))
     x, exponent = _scaled(np.where(finite[:, None, None], x, 0.0), axis=(1, 2))
     reference_mean = np.ldexp(reference_mean, -exponent)
-    still = np.ptp(x, axis=2) == 0
-    frozen = finite & np.any([still[:, groups == g].all(axis=1) for g in np.unique(groups)], axis=0)
+    frozen = is_free & is_frozen(np.moveaxis(x, 0, 2), groups)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = x.mean(axis=(1, 2))
         squares = (x - mean[:, None, None]) ** 2
         found = _of_ensemble(x, squares, groups) if is_ensemble else _of_chains(x, squares)
         sd = x.std(axis=(1, 2), ddof=1)
-        for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
-            found[name] = np.where(frozen, 0.0, found[name])
+        for name in ESS:
+            ess = np.where(found["n_distinct"] == 1, np.nan, found[name])
+            found[name] = np.where(frozen, 0.0, ess)
         found |= {
             "mean": mean,
             "sd": sd,
@@ -249,7 +379,7 @@ def _compute_block(
         }
         found |= _unscaled(found, exponent)
     known = {name: np.where(finite, array, np.nan) for name, array in found.items()}
-    return known | {"is_frozen": frozen, "is_finite": finite}
+    return known | {"is_finite": finite}
 
 
 def _scaled(x: FloatArray, *, axis: int | tuple[int, ...]) -> tuple[FloatArray, IntArray]:
@@ -292,6 +422,7 @@ def _of_chains(x: FloatArray, squares: FloatArray) -> dict[str, FloatArray]:
         "t_halves": unknown,
         "spread_halves": unknown,
         **_tail_index(ordered, ess_tail),
+        "n_distinct": _n_distinct(ordered),
     }
 
 
@@ -390,6 +521,7 @@ def _of_ensemble(x: FloatArray, squares: FloatArray, groups: IntArray) -> dict[s
         "ess_autocorr_time": _ess_autocorr_time(x),
         **_of_halves(x, scores),
         **_tail_index(ordered, ess_tail),
+        "n_distinct": _n_distinct(ordered),
     }
 
 
@@ -641,29 +773,43 @@ def n_independent(values: FloatArray, *, length: int = 1, of_squares: bool = Fal
         length: draws to a batch; 1 where they are independent.
         of_squares: of (x - mean)² instead of x.
     """
-    n_chains, n_draws, n = values.shape
+    directions = _batch_means(np.moveaxis(values, 2, 0), length=length, of_squares=of_squares)
+    return _worth(directions)
+
+
+def _batch_means(x: FloatArray, *, length: int, of_squares: bool) -> FloatArray:
+    """Return means of batches of (n, chains, draws), centred, each row of length 1.
+
+    A row is 0 where a parameter doesn't move, or isn't finite.
+    """
+    _, n_chains, n_draws = x.shape
     n_batches = n_draws // length
     thin = max(1, n_chains * n_batches // MAX_CORRELATED_MEANS)
-    means = []
-    for i in np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int)):
+    rows = np.zeros((len(x), len(range(0, n_chains * n_batches, thin))))
+    for of_one, row in zip(x, rows, strict=True):
         # One parameter at a time, so that memory is bounded by its draws.
-        whole = values[:, : n_batches * length, i].reshape(n_chains * n_batches, -1)[::thin]
+        whole = of_one[:, : n_batches * length].reshape(n_chains * n_batches, -1)[::thin]
         with np.errstate(invalid="ignore", over="ignore"):
             extent = np.ptp(whole)
         if 0 < extent < math.inf:
             scaled = (whole - whole[0, 0]) / extent  # correlations stay, and nothing overflows
             centred = scaled - scaled.mean()
-            batch_means = (centred**2 if of_squares else centred).mean(axis=1)
-            means.append(batch_means - batch_means.mean())
-    norms = np.linalg.norm(means, axis=1) if means else np.zeros(0)
-    directions = np.array(means)[norms > 0] / norms[norms > 0, None]
-    d = len(directions)
+            means = (centred**2 if of_squares else centred).mean(axis=1)
+            means -= means.mean()
+            norm = np.linalg.norm(means)
+            row[:] = means / norm if norm > 0 else 0
+    return rows
+
+
+def _worth(directions: FloatArray) -> float:
+    """Return how many independent ones unit vectors (n, n_means) are worth, zeros left out."""
+    moving = directions[directions.any(axis=1)]
+    d, n_means = moving.shape
     if d == 0:
         return 1.0
-    n_means = directions.shape[1]
-    shared = float(np.sum((directions @ directions.T) ** 2)) - d
+    shared = float(np.sum((moving @ moving.T) ** 2)) - d
     beyond_chance = (shared * (n_means - 1) - (d**2 - d)) / max(1, n_means - 2)
-    return d**2 / (d + max(0.0, beyond_chance))
+    return float(d**2 / (d + max(0.0, beyond_chance)))
 
 
 def geometric_mean_interval(values: FloatArray) -> tuple[float, float, float]:
@@ -821,6 +967,11 @@ def _runs(row: FloatArray) -> tuple[FloatArray, IntArray]:
     """Return the values of the runs of equal numbers in a row, and the runs' lengths."""
     first = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
     return row[first], np.diff(np.r_[first, row.size])
+
+
+def _n_distinct(ordered: FloatArray) -> FloatArray:
+    """Return how many different values each sorted row has."""
+    return np.asarray(1.0 + np.count_nonzero(np.diff(ordered, axis=1), axis=1))
 
 
 def _tail(

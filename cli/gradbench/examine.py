@@ -36,11 +36,13 @@ class Parameter:
         name: as in the model.
         shape: on the constrained space.
         transform: what leads to the unconstrained space; empty for none, None if it is computed.
+        uncounted: why it doesn't count; empty if it does.
     """
 
     name: str
     shape: tuple[int, ...]
     transform: str | None
+    uncounted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +232,13 @@ def _parameters(target: Target) -> tuple[Parameter, ...]:
     transforms = {rv.name: transform for rv, transform in target.model.rvs_to_transforms.items()}
     computed = "by Stan" if UNCONSTRAINED in transforms else None
     return tuple(
-        Parameter(name, shape, _word(transforms[name]) if name in transforms else computed)
-        for name, shape in target.shapes.items()
+        Parameter(
+            quantity.name,
+            quantity.shape,
+            _word(transforms[quantity.name]) if quantity.name in transforms else computed,
+            target.uncounted.get(quantity.name, ""),
+        )
+        for quantity in target.quantities
     )
 
 

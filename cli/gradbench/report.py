@@ -6,7 +6,7 @@ into one flat record per cell (the CSV), ``rows`` turns those into one row per m
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,7 @@ from gradbench.density import DensityCheck
 from gradbench.diagnostics import Diagnostics
 from gradbench.draws import FloatArray
 from gradbench.grid import Key
-from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
+from gradbench.result import COSTED, UNFINISHED, CellResult, Measured, counted
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
@@ -37,6 +37,8 @@ class Summary:
     the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
     square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
     Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    All of this is over the parameters that count: ``parameters`` says which were chosen, and
+    ``uncounted`` what else doesn't count, and why.
     """
 
     model: str
@@ -119,6 +121,8 @@ class Summary:
     start_seed: int
     params: str
     options: str
+    parameters: str | None = None
+    uncounted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,7 @@ class ParameterRow:
     error_based_ess: float | None
     error_based_ess_low: float | None
     error_based_ess_high: float | None
+    is_counted: bool
 
 
 def summaries(
@@ -347,6 +352,7 @@ def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
                     replicate=result.cell.replicate,
                     parameter=name,
                     **{key: _number(values[i]) for key, values in columns.items()},
+                    is_counted=bool(result.measured.diagnostics.is_counted[i]),
                 )
             )
     return table
@@ -375,6 +381,7 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         start_seed=cell.start_seed,
         params=json.dumps(dict(cell.params)),
         options=json.dumps(dict(cell.options)),
+        parameters=", ".join(cell.parameters) or None,
         density_value_error=None if check is None else check.value_error,
         density_gradient_error=None if check is None else check.gradient_error,
         density_n_points=None if check is None else check.n_points,
@@ -384,31 +391,18 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
     )
     if result.measured is None:
         return bare
-    costs = _costs(result.measured) if result.status in COSTED else {}
-    return replace(bare, **_columns(result.measured), **costs)
+    (judged,) = counted([result.measured])
+    costs = _costs(judged) if result.status in COSTED else {}
+    return replace(bare, **_columns(result.measured, judged), **costs)
 
 
-def _columns(measured: Measured) -> dict[str, Any]:
-    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
-    worst = smallest_ess(found)
-    parameters = _parameter_columns(measured)
-    sizes = {
-        "ess": _number(np.mean(found.ess_bulk)),
-        "ess_worst": _number(np.min(worst)),
-        "worst_parameter": measured.parameters[int(np.argmin(worst))],
-        "ess_geometric_mean": _number(_geometric_mean(_or_ranks(found.ess_mean, found))),
-        "ess_bulk_min": _number(np.min(found.ess_bulk)),
-        "ess_tail_min": _number(np.min(found.ess_tail)),
-        "ess_mean_min": _number(np.fmin.reduce(found.ess_mean)),
-        "ess_square_min": _number(np.fmin.reduce(found.ess_square)),
-        "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
-        "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
-        "rhat_max": _number(np.max(found.rhat)),
-        "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
-    }
+def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
+    timing, counts = measured.timing, measured.evaluations
+    parameters = _parameter_columns(judged)
+    why = [f"{name} ({reason})" for name, reason in measured.uncounted.items()]
     return {
         # Independent draws from the wrong distribution: their number says nothing.
-        **(dict.fromkeys(sizes) if measured.is_approximate else sizes),
+        **({} if measured.is_approximate or not judged.parameters else _sizes(judged, parameters)),
         "error_rms_sd": _rms(parameters["error_sd"]),
         "square_error_rms_sd": _rms(parameters["square_error_sd"]),
         "z_max": _largest(np.abs(parameters["z"])),
@@ -422,7 +416,7 @@ def _columns(measured: Measured) -> dict[str, Any]:
         **asdict(counts),
         "n_divergences": measured.n_divergences,
         "n_saturated": measured.n_saturated,
-        "heavy_tails": _heavy_tails(measured),
+        "heavy_tails": _heavy_tails(judged),
         "acceptance_rate": measured.acceptance_rate,
         "log_evidence": measured.log_evidence,
         "log_evidence_se": measured.log_evidence_se,
@@ -436,11 +430,31 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "reference": measured.reference_source,
         "backend": measured.backend,
         "fingerprint": measured.fingerprint,
+        "uncounted": "; ".join(why) or None,
     }
 
 
-def _costs(measured: Measured) -> dict[str, Any]:
-    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
+def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, Any]:
+    found = judged.diagnostics
+    worst = smallest_ess(found)
+    return {
+        "ess": _number(np.mean(found.ess_bulk)),
+        "ess_worst": _number(np.min(worst)),
+        "worst_parameter": judged.parameters[int(np.argmin(worst))],
+        "ess_geometric_mean": _number(_geometric_mean(_or_ranks(found.ess_mean, found))),
+        "ess_bulk_min": _number(np.min(found.ess_bulk)),
+        "ess_tail_min": _number(np.min(found.ess_tail)),
+        "ess_mean_min": _number(np.fmin.reduce(found.ess_mean)),
+        "ess_square_min": _number(np.fmin.reduce(found.ess_square)),
+        "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
+        "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
+        "rhat_max": _number(np.max(found.rhat)),
+        "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
+    }
+
+
+def _costs(judged: Measured) -> dict[str, Any]:
+    found, timing, counts = judged.diagnostics, judged.timing, judged.evaluations
     ess = float(np.mean(found.ess_bulk))
     worst = float(np.min(smallest_ess(found)))
     spent = timing.warmup + timing.sampling
@@ -576,9 +590,11 @@ def _believed(group: Sequence[CellResult]) -> list[Measured]:
 
 
 def _across(group: Sequence[CellResult]) -> _Across:
-    finished = _believed(group)
+    finished = counted(_believed(group))
+    if not finished or not finished[0].parameters:
+        return _Across({})
     if len(finished) < 2:
-        return _alone(finished[0]) if finished else _Across({})
+        return _alone(finished[0])
     found = [measured.diagnostics for measured in finished]
     columns: dict[str, Any] = {}
     if finished[0].reference is None:

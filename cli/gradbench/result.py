@@ -1,8 +1,11 @@
 """What became of a cell: its status, why, and what was measured."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from gradbench.diagnostics import Diagnostics
 from gradbench.draws import Evaluations
@@ -12,7 +15,8 @@ from gradbench.target import ReferenceMoments
 from gradbench.timing import Timing
 
 # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, starts,
-# halves, tails, saturated trees, and null for every number that is not finite.
+# counted parameters, frozen coordinates, halves, tails, saturated trees, null for every number that
+# is not finite.
 SCHEMA_VERSION = 5
 
 Status = Literal[
@@ -68,6 +72,10 @@ class Measured:
             space, in the coordinate where that is most; None for a lone one.
         is_weighted: whether it is one weighted sample, which is no chain.
         n_saturated: kept trajectories at the maximum tree depth; None where there is none.
+        frozen: the free coordinate that never moved in a chain, or in all walkers of an ensemble;
+            None where all did, and in results of older versions.
+        nonfinite: the free coordinate that was NaN or infinite in a draw, likewise.
+        uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
     """
 
     timing: Timing
@@ -89,6 +97,9 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    frozen: str | None = None
+    nonfinite: str | None = None
+    uncounted: Mapping[str, str] = field(default_factory=dict)
     start: str | None = None
     start_span: float | None = None
     is_weighted: bool = False
@@ -118,6 +129,27 @@ class Measured:
         # Before version 5 only weighted samples had an evidence.
         is_weighted = plain.get("log_evidence") is not None
         return from_plain(cls, {"is_weighted": is_weighted, **plain})
+
+
+def counted(runs: Sequence[Measured]) -> list[Measured]:
+    """Return runs of one model with only those parameters that count in all of them.
+
+    Whatever is said of a run as a whole is said of these.
+    """
+    names = [np.array(run.parameters)[run.diagnostics.is_counted].tolist() for run in runs]
+    kept = set(names[0]).intersection(*names[1:]) if names else set()
+    return [_only(run, np.array([name in kept for name in run.parameters])) for run in runs]
+
+
+def _only(run: Measured, those: npt.NDArray[np.bool_]) -> Measured:
+    if those.all():
+        return run
+    return replace(
+        run,
+        parameters=tuple(np.array(run.parameters)[those].tolist()),
+        diagnostics=run.diagnostics.only(those),
+        reference=run.reference and run.reference.only(those),
+    )
 
 
 @dataclass(frozen=True, slots=True)

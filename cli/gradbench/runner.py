@@ -228,6 +228,7 @@ class Runner:
                     params=dict(first.params),
                     init=first.init,
                     runs=runs,
+                    counted=list(first.parameters),
                 )
             except Stopped as stopped:
                 if stopped.status == "failed":

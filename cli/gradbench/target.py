@@ -4,9 +4,11 @@ Every sampler of a model gets this target, so that they sample the same density:
 samples the model it was compiled from, the others call what was compiled.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy.typing as npt
 from gradbench import batch, compat, stan
 from gradbench.batch import Batch
 from gradbench.draws import FloatArray, IntArray
-from gradbench.errors import ModelError
+from gradbench.errors import ModelError, did_you_mean
 from gradbench.logdensity import LogDensity
 from gradbench.reference import Reference
 from gradbench.stan import UNCONSTRAINED, StanProgram
@@ -31,9 +33,45 @@ MODEL_JITTER = 1.0  # pm.sample's jitter+adapt_diag: uniform(-1, 1) around the i
 MAP_JITTER = 0.1  # a ball around the mode, as emcee's users start
 DIMENSIONS = frozenset({"chain", "draw"})
 N_TRIAL = 3  # points at which the batched form is tried: a start, and two that are anywhere
-N_TRIED = 8  # points that tell whether runs can start in some way
+N_TRIED = 8  # starting points that tell what varies, what is a whole number, where runs can start
 MAX_TERMS = 4  # named in a message
+MAX_COMPUTED = 200  # values of one deterministic; with more it is left out unless asked for
+EVALUATED_BYTES = 64 * 2**20  # of constrained draws computed in one call
+FURTHER = 5.0  # times as far out
+ROUNDING = 1e-9  # relative: what varies less there is constant but for rounding
 OTHER_WAYS: tuple[Init, ...] = ("own", "model", "prior", "reference")  # where uniform finds none
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A parameter or deterministic of a model.
+
+    Attributes:
+        name: as in the model.
+        shape: on the constrained space.
+        is_free: a parameter of the model's own, not computed from others.
+        is_whole: its type is that of whole numbers or truth values.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    is_free: bool
+    is_whole: bool
+
+    @property
+    def size(self) -> int:
+        """Its scalars."""
+        return prod(self.shape)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is left out unless it is asked for."""
+        return not self.is_free and self.size > MAX_COMPUTED
+
+    @property
+    def scalars(self) -> list[str]:
+        """The names of its scalars."""
+        return scalars(self.name, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +86,10 @@ class ReferenceMoments:
     square_sd: FloatArray
     mean_se: FloatArray
     variance_se: FloatArray
+
+    def only(self, those: npt.NDArray[np.bool_]) -> "ReferenceMoments":
+        """Return the moments of some of the parameters, those shape (n_parameters,)."""
+        return ReferenceMoments(*(getattr(self, name)[those] for name in self.__slots__))
 
 
 class Target:
@@ -64,6 +106,9 @@ class Target:
         function: the plain function that the model was made from, or None.
         mode: the PyTensor mode, None for PyMC's default.
         init: the kind of its run's starting points, or None where there is no run.
+        counted: which quantities count: names, of scalars too, with ``*`` and ``?``; ``~name`` is
+            left out. Empty, or with nothing but names to leave out: free parameters, and what is
+            computed from them but for whole numbers and what has many values.
 
     Raises:
         ModelError: the model has no free parameters, or a discrete one, or a name that is taken.
@@ -79,6 +124,7 @@ class Target:
         *,
         mode: Any = None,
         init: Init | None = None,
+        counted: Sequence[str] = (),
     ) -> None:
         from pymc.util import get_default_varnames
 
@@ -87,8 +133,10 @@ class Target:
         self.function = function
         self.mode = mode
         self.init = init
+        self.counted = tuple(counted)
         self._own_initial = initial
         self._reference = reference
+        self._constrained: dict[tuple[str, ...], Batch] = {}
         if not model.free_RVs:
             raise ModelError("the model has no free parameters: there is nothing to sample")
         if model.discrete_value_vars:
@@ -281,24 +329,24 @@ class Target:
         at = {name: np.arange(starts[i], starts[i + 1]) for i, name in enumerate(self.variables)}
         return np.concatenate([at[name] for name in names])
 
-    @property
-    def coordinates(self) -> list[str]:
-        """The names of the unconstrained vector's coordinates: ``sigma_log__``, ``x[0]``."""
-        names = [rv.name for rv in self.model.free_RVs]
-        return [
-            scalar
-            for name, variable in zip(names, self.variables, strict=True)
-            for scalar in scalars(name, self._point[variable].shape)
-        ]
-
     # -- parameters --------------------------------------------------------------------------
 
-    def named(self, values: FloatArray) -> dict[str, FloatArray]:
-        """Return every parameter and deterministic by name: (..., ndim) to (..., *shape)."""
+    def named(
+        self, values: FloatArray, names: Iterable[str] | None = None
+    ) -> dict[str, FloatArray]:
+        """Return parameters and deterministics by name: (..., ndim) to (..., *shape).
+
+        Args:
+            values: points on the unconstrained space.
+            names: of those to compute; None for all.
+        """
         *outer, ndim = values.shape
         points = np.ascontiguousarray(values.reshape(-1, ndim))
+        wanted = None if names is None else set(names)
+        chosen = [rv for rv in self._shown if wanted is None or rv.name in wanted]
+        arrays = self._constrain(tuple(rv.name for rv in chosen))(points)
         named = {}
-        for rv, array in zip(self._shown, self._constrain(points), strict=True):
+        for rv, array in zip(chosen, arrays, strict=True):
             # A deterministic that depends on no parameter comes once, not once a point.
             shape = array.shape[array.ndim - rv.ndim :]
             rows = np.broadcast_to(np.asarray(array, dtype=np.float64), (len(points), *shape))
@@ -307,23 +355,192 @@ class Target:
 
     def constrain(self, values: FloatArray) -> FloatArray:
         """Return the scalar parameters as in ``parameters``: (..., ndim) to (..., n_parameters)."""
-        outer = values.shape[:-1]
-        columns = [array.reshape((*outer, -1)) for array in self.named(values).values()]
-        return np.concatenate(columns, axis=-1)[..., self._varies]
+        *outer, ndim = values.shape
+        points = values.reshape(-1, ndim)
+        found = np.empty((len(points), len(self.parameters)))
+        width = sum(quantity.size for quantity in self._diagnosed)
+        n_together = max(1, EVALUATED_BYTES // (8 * max(1, width)))
+        for first in range(0, len(points), n_together):
+            some = slice(first, first + n_together)
+            found[some] = self._flattened(points[some])[:, self._kept]
+        return found.reshape((*outer, -1))
+
+    def _flattened(self, points: FloatArray) -> FloatArray:
+        """Return all scalars of the diagnosed quantities at points (n, ndim), a row for each."""
+        named = self.named(points, self.diagnosed)
+        return np.concatenate([array.reshape(len(points), -1) for array in named.values()], axis=1)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """Every parameter and deterministic, in the model's order."""
+        from pymc.pytensorf import compile as pymc_compile
+
+        flat, values = self.joined(self.model.replace_rvs_by_values(self._shown))
+        # Compiled to Python, at once: what has many elements may take long to compile otherwise.
+        of_shapes = pymc_compile(
+            [flat], [v.shape for v in values], mode="FAST_COMPILE", on_unused_input="ignore"
+        )
+        free = self._free
+        return tuple(
+            Quantity(
+                rv.name,
+                tuple(int(length) for length in shape),
+                is_free=rv.name in free,
+                is_whole=rv.dtype == "bool" or "int" in rv.dtype,
+            )
+            for rv, shape in zip(self._shown, of_shapes(self._flat_point), strict=True)
+        )
+
+    @cached_property
+    def _free(self) -> set[str]:
+        names = {rv.name for rv in self.model.free_RVs}
+        if UNCONSTRAINED in names and self.stan_program is not None:
+            return {*stan.load(self.stan_program).names()}
+        return names
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter and deterministic, by name, as ``named`` gives them."""
-        return {name: array.shape for name, array in self.named(self._flat_point).items()}
+        return {quantity.name: quantity.shape for quantity in self.quantities}
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Names of every scalar on the constrained space, as ArviZ writes them (``x[0, 1]``).
+        """Names of the scalars that are diagnosed, as ArviZ writes them (``x[0, 1]``).
 
         Deterministics are among them; what never varies (the diagonal of a correlation matrix)
-        is not.
+        is not, and those with many values only where ``counted`` asks for them.
         """
-        return tuple(np.array(self._scalars)[self._varies].tolist())
+        every = [scalar for quantity in self._diagnosed for scalar in quantity.scalars]
+        return tuple(np.array(every)[self._kept].tolist())
+
+    @property
+    def diagnosed(self) -> list[str]:
+        """The names of the quantities that ``parameters`` are of."""
+        return [quantity.name for quantity in self._diagnosed]
+
+    @cached_property
+    def is_free(self) -> npt.NDArray[np.bool_]:
+        """Which of ``parameters`` are not computed from others."""
+        return self._of_scalars(lambda q: np.full(q.size, q.is_free))
+
+    @cached_property
+    def is_candidate(self) -> npt.NDArray[np.bool_]:
+        """Which of ``parameters`` count unless their draws say otherwise."""
+        return self._of_scalars(lambda q: self._chosen[q.name]) & (
+            self._is_asked_for | ~self._whole
+        )
+
+    @cached_property
+    def may_tie(self) -> npt.NDArray[np.bool_]:
+        """Which of ``parameters`` count however many of their draws are the same."""
+        return self.is_free | self._is_asked_for
+
+    @cached_property
+    def uncounted(self) -> dict[str, str]:
+        """Why a quantity doesn't count, by name, for those of which no scalar does.
+
+        What ``counted`` leaves out is not among them.
+        """
+        owner = self._of_scalars(lambda q: np.full(q.size, q.name))
+        counting = set(owner[self.is_candidate].tolist())
+        varying = set(owner.tolist())
+        why = {}
+        for quantity in self.quantities:
+            name = quantity.name
+            if quantity.is_large and name not in self.diagnosed:
+                if not self._is_asked_for:
+                    why[name] = f"{quantity.size:,} values, more than {MAX_COMPUTED}"
+            elif name not in varying:
+                why[name] = "the same wherever tried"
+            elif name not in counting and self._chosen[name].any():
+                why[name] = "whole numbers"
+        return why
+
+    @property
+    def coordinates(self) -> list[str]:
+        """Names of the unconstrained vector's coordinates: a parameter's, where it is of one."""
+        owners = {self.model.rvs_to_values[rv].name: rv.name for rv in self.model.free_RVs}
+        return [
+            scalar
+            for name in self.variables
+            for scalar in scalars(owners[name], self._point[name].shape)
+        ]
+
+    @property
+    def _is_asked_for(self) -> bool:
+        return any(not pattern.startswith("~") for pattern in self.counted)
+
+    @cached_property
+    def _chosen(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which scalars ``counted`` chooses, by quantity, shape (size,).
+
+        Raises:
+            ModelError: it has a name that nothing has, or leaves nothing.
+        """
+        chosen = {
+            q.name: np.full(q.size, not (self._is_asked_for or q.is_large)) for q in self.quantities
+        }
+        # What is left out is left out last, wherever it is written.
+        for pattern in sorted(self.counted, key=lambda pattern: pattern.startswith("~")):
+            plain = pattern.removeprefix("~")
+            form = re.escape(plain).replace(r"\*", ".*").replace(r"\?", ".")
+            matches = {q.name: _matches(re.compile(form), q) for q in self.quantities}
+            if not any(match.any() for match in matches.values()):
+                hint = did_you_mean(plain, list(self.shapes))
+                raise ModelError(
+                    f"parameters: the model has no {plain!r}{hint}"
+                    f" (there are: {', '.join(self.shapes)})"
+                )
+            for name, match in matches.items():
+                chosen[name][match] = not pattern.startswith("~")
+        if not any(mask.any() for mask in chosen.values()):
+            raise ModelError(f"parameters: {', '.join(self.counted)} leaves nothing that counts")
+        return chosen
+
+    @cached_property
+    def _diagnosed(self) -> list[Quantity]:
+        return [q for q in self.quantities if not q.is_large or self._chosen[q.name].any()]
+
+    @cached_property
+    def _kept(self) -> npt.NDArray[np.bool_]:
+        """Which scalars of the diagnosed quantities are ``parameters``.
+
+        What is constant where runs start may vary where they go, as what is cut off at 0 does.
+        """
+        starts, further = self._tried[:N_TRIED], self._tried[N_TRIED:]
+        varies = np.ptp(starts, axis=0) != 0
+        if len(further):
+            scale = np.abs(self._tried).max(axis=0)
+            with np.errstate(invalid="ignore"):
+                varies |= np.ptp(self._tried, axis=0) > ROUNDING * scale
+        masks = [
+            self._chosen[q.name] if q.is_large else np.full(q.size, True) for q in self._diagnosed
+        ]
+        if self._is_asked_for:
+            varies |= np.concatenate([self._chosen[q.name] for q in self._diagnosed])
+        kept: npt.NDArray[np.bool_] = np.concatenate(masks) & varies
+        return kept
+
+    @cached_property
+    def _whole(self) -> npt.NDArray[np.bool_]:
+        """Which of ``parameters`` are computed, and whole numbers: by type, or wherever tried."""
+        tried = self._tried[:, self._kept]
+        by_type = self._of_scalars(lambda q: np.full(q.size, q.is_whole))
+        whole: npt.NDArray[np.bool_] = by_type | (tried == np.floor(tried)).all(axis=0)
+        return whole & ~self.is_free
+
+    @cached_property
+    def _tried(self) -> FloatArray:
+        """All scalars of the diagnosed quantities where runs may start and further out."""
+        starts = self.initial(np.random.default_rng(0), N_TRIED)
+        radius = FURTHER * UNIFORM_RADIUS
+        further = np.random.default_rng(1).uniform(-radius, radius, starts.shape)
+        inside = further[np.isfinite(self.logdensity_batch(further))]
+        return self._flattened(np.concatenate([starts, inside]))
+
+    def _of_scalars(self, of: Callable[[Quantity], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return an array over ``parameters`` from one over each quantity's scalars."""
+        return np.concatenate([of(quantity) for quantity in self._diagnosed])[self._kept]
 
     @cached_property
     def reference(self) -> ReferenceMoments | None:
@@ -355,7 +572,8 @@ class Target:
     def _moment(self, field: str) -> FloatArray:
         assert self._reference is not None
         parts = []
-        for name, shape in self.shapes.items():
+        for quantity in self._diagnosed:
+            name, shape = quantity.name, quantity.shape
             moments = self._reference.moments.get(name)
             value = None if moments is None else getattr(moments, field)
             try:
@@ -367,7 +585,7 @@ class Target:
                     f"reference(): {field} of {name} doesn't have the shape {shape}"
                 ) from error
             parts.append(array.ravel())
-        return np.concatenate(parts)[self._varies]
+        return np.concatenate(parts)[self._kept]
 
     # -- starting points ---------------------------------------------------------------------
 
@@ -402,13 +620,16 @@ class Target:
         return found.points
 
     def require(self, init: Init) -> None:
-        """Raise what ``starts`` would, where that can be told without compiling anything.
+        """Raise what a run would, where that can be told without compiling a density.
 
         Raises:
-            ModelError: the model can't draw from its reference or its prior, or gives no points.
+            ModelError: the model can't draw from its reference or its prior, or gives no points;
+                or ``counted`` names what the model hasn't.
         """
         if (lacking := self._lacks_way(init)) is not None:
             raise ModelError(f"init: {init} {lacking}")
+        if self.counted:
+            _ = self._chosen
 
     @cached_property
     def ways(self) -> tuple[Init, ...]:
@@ -654,22 +875,14 @@ class Target:
     def _flat_point(self) -> FloatArray:
         return np.concatenate([np.ravel(self._point[name]) for name in self.variables])
 
-    @cached_property
-    def _scalars(self) -> list[str]:
-        return [scalar for name, shape in self.shapes.items() for scalar in scalars(name, shape)]
-
-    @cached_property
-    def _varies(self) -> npt.NDArray[np.bool_]:
-        rng = np.random.default_rng(0)
-        columns = self.named(self.initial(rng, 8)).values()
-        scalars = np.concatenate([array.reshape(8, -1) for array in columns], axis=1)
-        varies: npt.NDArray[np.bool_] = np.ptp(scalars, axis=0) != 0
-        return varies
-
-    @cached_property
-    def _constrain(self) -> Batch:
-        flat, values = self.joined(self.model.replace_rvs_by_values(self._shown))
-        return self._batched(flat, [batch.unchecked(flat, value, np.nan) for value in values])
+    def _constrain(self, names: tuple[str, ...]) -> Batch:
+        """Return the function that computes these quantities, compiled at its first use."""
+        if names not in self._constrained:
+            chosen = [rv for rv in self._shown if rv.name in names]
+            flat, values = self.joined(self.model.replace_rvs_by_values(chosen))
+            graphs = [batch.unchecked(flat, value, np.nan) for value in values]
+            self._constrained[names] = self._batched(flat, graphs)
+        return self._constrained[names]
 
     @cached_property
     def _unconstrain(self) -> Callable[..., Any]:
@@ -724,6 +937,15 @@ def scalars(name: str, shape: Sequence[int]) -> list[str]:
     return [
         name + (f"[{', '.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)
     ]
+
+
+def _matches(pattern: re.Pattern[str], quantity: Quantity) -> npt.NDArray[np.bool_]:
+    """Return which of a quantity's scalars a pattern names, all where it names the quantity."""
+    if pattern.fullmatch(quantity.name):
+        return np.full(quantity.size, True)
+    if "[" not in pattern.pattern or not quantity.shape:
+        return np.full(quantity.size, False)
+    return np.array([pattern.fullmatch(scalar) is not None for scalar in quantity.scalars])
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gradbench import diagnostics
 from gradbench.config import Gates
 from gradbench.draws import FloatArray
-from gradbench.result import COSTED, CellResult, Measured, Status
+from gradbench.result import COSTED, CellResult, Measured, Status, counted
 from gradbench.target import ReferenceMoments
 
 BoolArray = npt.NDArray[np.bool_]
@@ -28,23 +28,26 @@ UNCONVERGED: frozenset[Status] = frozenset({"not_converged", "diverged", "frozen
 
 
 def judge(measured: Measured, gates: Gates) -> Verdict:
-    """Return a finished cell's status and the reason, naming the worst parameter."""
+    """Return a finished cell's status and the reason, naming the worst of what counts."""
+    (judged,) = counted([measured])
     for rule in (_broken, _unconverged, _imprecise):
-        if (verdict := rule(measured, gates)) is not None:
+        if (verdict := rule(judged, gates)) is not None:
             return verdict
     return "ok", ""
 
 
 def _broken(measured: Measured, gates: Gates) -> Verdict | None:  # noqa: ARG001 - as the others
+    """A chain is frozen where a free coordinate is: what is computed may have one value only."""
     found, names = measured.diagnostics, measured.parameters
-    if not np.all(found.is_finite):
-        worst = names[int(np.argmin(found.is_finite))]
+    if measured.nonfinite is not None or not np.all(found.is_finite):
+        worst = measured.nonfinite or names[int(np.argmin(found.is_finite))]
         return "nonfinite", f"NaN or infinity among the draws of {worst}"
     if measured.is_approximate:
         return "approximate", ""
-    if np.any(found.is_frozen):
-        worst = names[int(np.argmax(found.is_frozen))]
-        return "frozen", f"a chain of {worst} never moved"
+    if measured.frozen is not None:
+        return "frozen", f"a chain of {measured.frozen} never moved"
+    if not names:
+        return "too_few_draws", "all draws are the same in everything that counts"
     return None
 
 
@@ -163,12 +166,12 @@ def agreement(group: Sequence[CellResult], gates: Gates) -> Agreement:
     """
     believed = _believed(group)
     doubted = [r.measured for r in group if r.measured is not None and r.status in UNCONVERGED]
-    compared = [*believed, *doubted] if len(doubted) >= len(believed) else believed
-    if not believed:
+    compared = counted([*believed, *doubted] if len(doubted) >= len(believed) else believed)
+    if not believed or not compared[0].parameters:
         return Agreement()
     if len(compared) < 2:
         return Agreement(*((None, "unreliable", ALONE) if believed[0].is_lone_chain else ()))
-    names = believed[0].parameters
+    names = compared[0].parameters
     rhat, limit = _across(compared, len(believed), gates)
     known = rhat[np.isfinite(rhat)]
     different = _above(rhat, limit, names, "the replicates in ")

@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradbench import compat, density, diagnostics, machine, models, plant, samplers
+from gradbench.columns import Columns
+from gradbench.diagnostics import Roles
 from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
 from gradbench.examine import examine
@@ -54,10 +57,11 @@ class Session:
         params: dict[str, Any],
         init: Init,
         runs: list[dict[str, Any]],
+        counted: list[str],
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
         loaded = models.load(Source.from_json(source), params)
-        target = Target(*loaded, init=init)
+        target = Target(*loaded, init=init, counted=counted)
         target.require(init)
         complaints = []
         n_starts = 1
@@ -175,6 +179,8 @@ class Session:
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
+        frozen = diagnostics.is_frozen(draws.values, draws.groups)
+        nonfinite = ~np.isfinite(draws.values).all(axis=(0, 1))
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
@@ -195,6 +201,9 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            frozen=_first(frozen, target),
+            nonfinite=_first(nonfinite, target),
+            uncounted=target.uncounted,
             start=start_kind,
             start_span=_span(start, draws),
             is_weighted=draws.weights is not None,
@@ -205,7 +214,8 @@ class Session:
         scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
-            compat.save_draws(scratch, self.target.named(draws.values), draws.stats, attributes)
+            named = self.target.named(draws.values, self.target.diagnosed)
+            compat.save_draws(scratch, named, draws.stats, attributes)
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
@@ -223,20 +233,27 @@ def _compiled(
     loaded = models.load(Source.from_json(source), parsed.params)
     plant.plant(loaded.model, planted)
     stopwatch.start("compile")
-    target = Target(*loaded, mode=compat.mode(options.target_backend), init=parsed.init)
+    mode = compat.mode(options.target_backend)
+    target = Target(*loaded, init=parsed.init, counted=parsed.parameters, mode=mode)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
 
 
 def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
-    values = target.constrain(draws.values)
-    reference_mean = None if target.reference is None else target.reference.mean
-    if draws.weights is None:
-        return diagnostics.compute(values, draws.groups, reference_mean=reference_mean)
-    return diagnostics.compute_weighted(
-        values[0], draws.weights, draws.families, reference_mean=reference_mean
-    )
+    mean = None if target.reference is None else target.reference.mean
+    roles = Roles(target.is_free, target.is_candidate, target.may_tie)
+    with Columns(draws.values, target.constrain, len(target.parameters)) as values:
+        if draws.weights is None:
+            return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
+        return diagnostics.compute_weighted(
+            values, draws.weights, draws.families, reference_mean=mean, roles=roles
+        )
+
+
+def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:
+    """Return the name of the first of those coordinates, shape (ndim,); None for none."""
+    return target.coordinates[int(np.argmax(those))] if those.any() else None
 
 
 def _span(start: FloatArray, draws: Draws) -> float | None:

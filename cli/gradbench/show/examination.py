@@ -13,11 +13,12 @@ def examination(use: str, found: Examination) -> None:
     about = f"  {found.ndim} dimension{plural}, compiled in {significant(found.compile_s)} s"
     to.print(Text(use, style="bold") + Text(about, style="dim"))
     to.print()
-    shown = table(("parameter", "shape", "transform"), ())
+    shown = table(("parameter", "shape", "transform", "counts"), ())
     for parameter in found.parameters:
         transform = "computed" if parameter.transform is None else parameter.transform or "–"
         shape = " × ".join(map(str, parameter.shape)) or "–"
-        shown.add_row(parameter.name, shape, transform)
+        counts = f"no: {parameter.uncounted}" if parameter.uncounted else "yes"
+        shown.add_row(parameter.name, shape, transform, counts)
     to.print(shown)
     to.print()
     for line in _findings(found):

@@ -186,6 +186,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
         for row in found
         if row.start_span is not None and row.start_span < TIGHT
     ]
+    lines += _counted(cells)
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
@@ -215,9 +216,19 @@ def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
     }
     lines = [f"{what}: {named(rows)}" for what, rows in said.items() if rows]
     costed = any(row.ms_per_ess is not None for row in found)
-    if costed and found[0].init in ONE_BALL:
+    if costed and found[0].start in ONE_BALL:
         lines.append("all runs started in one ball: R-hat can't show modes that none reached")
     return lines
+
+
+def _counted(cells: Sequence[Summary]) -> list[str]:
+    """Return what was chosen to count, and what doesn't for another reason."""
+    chosen = dict.fromkeys(cell.parameters for cell in cells if cell.parameters)
+    uncounted = dict.fromkeys(cell.uncounted for cell in cells if cell.uncounted)
+    return [
+        *(f"what counts (parameters:): {patterns}" for patterns in chosen),
+        *(f"not counted, unless parameters: names it: {quantities}" for quantities in uncounted),
+    ]
 
 
 def _lone(z: float, allowed: float) -> str:
