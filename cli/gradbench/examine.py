@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradbench import density, models, samplers, timing
+from gradbench.batch import Form
 from gradbench.density import DensityCheck
 from gradbench.draws import FloatArray
 from gradbench.models import Source
@@ -42,6 +43,7 @@ class Examination:
         parameters: with everything that is computed from them.
         reference: where its reference moments come from, or None.
         compile_s: wall seconds to load it and compile the density and its gradient.
+        batch_form: how the density goes through many points at once.
         check: the density's many-points form against its single one, gradients against differences.
         logdensity_s, gradient_s: CPU seconds of one evaluation; None without a gradient.
         unsuited: by sampler, why it can't run on the model, or None; those that are installed.
@@ -52,6 +54,7 @@ class Examination:
     parameters: tuple[Parameter, ...]
     reference: str | None
     compile_s: float
+    batch_form: Form
     check: DensityCheck
     logdensity_s: float
     gradient_s: float | None
@@ -92,6 +95,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
         parameters=_parameters(target),
         reference=target.reference_source,
         compile_s=stopwatch.timing.compile.wall_s,
+        batch_form=target.batch_form,
         check=check,
         logdensity_s=timing.seconds(lambda: target.logdensity(x)),
         gradient_s=timing.seconds(lambda: target.logdensity_and_gradient(x))

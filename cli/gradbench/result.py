@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gradbench.batch import Form
 from gradbench.diagnostics import Diagnostics
 from gradbench.draws import Evaluations
 from gradbench.grid import Cell
@@ -62,6 +63,7 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        batch_form: how the target goes through many points at once; None in older results.
     """
 
     timing: Timing
@@ -83,6 +85,7 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    batch_form: Form | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""

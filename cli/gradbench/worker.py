@@ -179,6 +179,7 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            batch_form=target.batch_form,
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
