@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradbench import density, models, samplers, timing
+from gradbench.batch import Form
 from gradbench.density import DensityCheck
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
@@ -62,6 +63,7 @@ class Examination:
         parameters: with everything that is computed from them.
         reference: where its reference moments come from, or None.
         compile_s: wall seconds to load it and compile the density and its gradient.
+        batch_form: how the density goes through many points at once.
         starts: the kinds of starting points that find any, of ``uniform`` and, where that finds
             none, the others.
         narrowest, widest: coordinates, where their scales are unlike enough to hinder samplers.
@@ -75,6 +77,7 @@ class Examination:
     parameters: tuple[Parameter, ...]
     reference: str | None
     compile_s: float
+    batch_form: Form
     check: DensityCheck
     logdensity_s: float
     gradient_s: float | None
@@ -122,6 +125,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
         parameters=_parameters(target),
         reference=target.reference_source,
         compile_s=stopwatch.timing.compile.wall_s,
+        batch_form=target.batch_form,
         check=check,
         logdensity_s=timing.seconds(lambda: target.logdensity(x)),
         gradient_s=timing.seconds(lambda: target.logdensity_and_gradient(x))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gradbench.batch import Form
 from gradbench.diagnostics import Diagnostics
 from gradbench.draws import Evaluations
 from gradbench.grid import Cell
@@ -67,6 +68,7 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        batch_form: how the target goes through many points at once; None in older results.
         start: ``init`` as it was carried out: ``bounds`` where uniform was in the model's bounds.
         start_span: how far apart the starting points were, in sds of the draws on the unconstrained
             space, in the coordinate where that is most; None for a lone one.
@@ -97,6 +99,7 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    batch_form: Form | None = None
     frozen: str | None = None
     nonfinite: str | None = None
     uncounted: Mapping[str, str] = field(default_factory=dict)

@@ -201,6 +201,7 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            batch_form=target.batch_form,
             frozen=_first(frozen, target),
             nonfinite=_first(nonfinite, target),
             uncounted=target.uncounted,

@@ -1,9 +1,18 @@
 """What ``gradbench check-model`` found."""
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
+from gradbench.batch import Form
 from gradbench.examine import Examination
 from gradbench.show.console import console, item, significant, table
+
+BATCH_FORMS: Mapping[Form, str] = {
+    "vectorized": "vectorized",
+    "loop": "a loop in compiled code",
+    "python loop": "a Python loop, one call for each point",
+}
 
 
 def examination(use: str, found: Examination) -> None:
@@ -42,6 +51,7 @@ def _findings(found: Examination) -> list[str]:
         lines.append("gradient: none; only samplers that need none suit it")
     else:
         lines.append(f"with gradient: {significant(1e6 * found.gradient_s)} µs of CPU each")
+    lines.append(f"many points at once: {BATCH_FORMS[found.batch_form]}")
     lines += [f"refused: {reason}" for reason in check.refused.values()]
     if check.is_passed:
         agreeing = f"many points at once agree with one by one, to {_relative(check.value_error)}"
