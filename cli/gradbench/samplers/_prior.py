@@ -9,6 +9,7 @@ from gradbench.draws import FloatArray
 from gradbench.target import Target
 
 ROUND_TRIP = 1e-6  # relative: the map and its inverse, both in floating point, agree to this
+LEVELS = (1e-300, 1 - 1e-10)  # of the cube: nearer to 1 its rounding is more than 1e-6 of the rest
 
 
 def missing(target: Target) -> str | None:
@@ -55,6 +56,11 @@ class Prior:
         """Return the log-likelihood at a point, -inf where it is NaN."""
         value = float(self._likelihood(np.asarray(x, dtype=np.float64)))
         return -np.inf if np.isnan(value) else value
+
+    def reaches(self, x: FloatArray) -> bool:
+        """Return whether the cube's floating-point numbers tell this point from its neighbours."""
+        cube, _ = self._inverse(x)
+        return bool(np.all((cube > LEVELS[0]) & (cube < LEVELS[1])))
 
     def logdensity(self, x: FloatArray) -> float:
         """Return the density that map and likelihood imply at a point; NaN if they don't agree.
