@@ -65,6 +65,7 @@ class Probe:
         again: the target's values, asked a second time.
         jump: the size of a jump of the target's on a line between points, and where it is.
         is_float32: whether the target computes in float32.
+        reached: which points the sampler can come to at all; None if it can come to all.
     """
 
     values: list[float]
@@ -75,6 +76,7 @@ class Probe:
     again: list[float] | None = None
     jump: tuple[float, list[float]] | None = None
     is_float32: bool = False
+    reached: list[bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,12 @@ def probe(built: Built, target: Target | None, at: FloatArray) -> Probe:
     if (gradients := built.gradient(at[is_finite])) is not None:
         slopes = np.full((len(at), N_DIRECTIONS), np.nan)
         slopes[is_finite] = gradients @ _directions(N_DIRECTIONS, at.shape[1]).T
-    seen = Probe(values.tolist(), None if slopes is None else slopes.tolist())
+    seen = Probe(
+        values.tolist(),
+        None if slopes is None else slopes.tolist(),
+        # Nested sampling alone is held to a cube's floating-point numbers.
+        reached=built.reaches(at).tolist() if hasattr(built, "reaches") else None,
+    )
     return seen if target is None else _with_target(seen, target, at)
 
 
@@ -162,7 +169,7 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
     refused, notes = {}, {}
     value_errors, gradient_errors = [0.0], []
     for sampler, seen in probes.items():
-        errors = _value_errors(np.array(seen.values), reference)
+        errors = _value_errors(seen, reference)
         value_errors.append(float(np.max(_relative(errors, 1 + np.abs(reference)))))
         if reason := _values_refused(at, seen, truth, errors):
             refused[sampler] = reason
@@ -369,21 +376,23 @@ def _values_refused(at: FloatArray, seen: Probe, truth: Probe, errors: FloatArra
     )
 
 
-def _value_errors(values: FloatArray, reference: FloatArray) -> FloatArray:
+def _value_errors(seen: Probe, reference: FloatArray) -> FloatArray:
     """Return errors (n,), one constant removed; inf where only one side is finite.
 
-    Outside the support a value far below the largest is as good as none: a Bernoulli's at a logit
-    of 37 is -inf in PyTensor, -42.6 in JAX.
+    What a sampler can't come to counts as no error. Outside the support a value far below the
+    largest is as good as none: a Bernoulli's at a logit of 37 is -inf in PyTensor, -42.6 in JAX.
     """
+    values = np.array(seen.values)
     inside, is_finite = np.isfinite(reference), np.isfinite(values)
-    both = inside & is_finite
+    reached = np.full(len(values), True) if seen.reached is None else np.array(seen.reached)
+    both = inside & is_finite & reached
     offset = np.median(values[both] - reference[both]) if both.any() else 0.0
     errors = np.zeros(len(values))
     errors[both] = np.abs(values[both] - reference[both] - offset)
     errors[inside & ~is_finite] = np.inf
     highest = np.max(reference[inside], initial=-np.inf) + offset
     errors[~inside & ~(np.isnan(values) | (values < highest - NEGLIGIBLE))] = np.inf
-    return errors
+    return np.where(reached, errors, 0.0)
 
 
 def _gradient_errors(seen: Probe, truth: Probe) -> FloatArray:

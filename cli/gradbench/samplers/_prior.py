@@ -10,6 +10,7 @@ from gradbench.draws import FloatArray
 from gradbench.target import Target
 
 ROUND_TRIP = 1e-6  # relative: the map and its inverse, both in floating point, agree to this
+LEVELS = (1e-300, 1 - 1e-10)  # of the cube: nearer to 1 its rounding is more than 1e-6 of the rest
 
 
 def missing(target: Target) -> str | None:
@@ -54,6 +55,11 @@ class Prior:
     def transform(self, cube: FloatArray) -> FloatArray:
         """Return the point, shape (ndim,), that a point of the unit cube stands for."""
         return np.asarray(self._transform(np.asarray(cube, dtype=np.float64)))
+
+    def reaches(self, x: FloatArray) -> bool:
+        """Return whether the cube's floating-point numbers tell this point from its neighbours."""
+        cube, _ = self._inverse(x)
+        return bool(np.all((cube > LEVELS[0]) & (cube < LEVELS[1])))
 
     def logdensity(self, x: FloatArray) -> float:
         """Return the density that map and likelihood imply at a point; NaN if they don't agree.

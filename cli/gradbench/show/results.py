@@ -281,28 +281,22 @@ def _density(cells: Sequence[Summary]) -> str:
     values = [first.density_value_error for first in checked]
     slopes = [e for first in checked if (e := first.density_gradient_error) is not None]
     known = [value for value in values if value is not None]
-    several = len(checked) > 1
-    noted: dict[str, list[str]] = {}
-    for cell in cells:
-        if cell.density_note is not None:
-            names = noted.setdefault(cell.density_note, [])
-            names += [cell.sampler] if cell.sampler not in names else []
-    said = [f"{note} ({', '.join(names)})" for note, names in noted.items()]
-    said += [
-        f"{first.density_findings}{f' ({first.model})' if several else ''}"
-        for first in checked
-        if first.density_findings is not None
-    ]
-    return "; ".join(
-        [
-            (
-                f"density check: {n_points} points, largest relative difference of values"
-                f" {f'{max(known):.0e}' if len(known) == len(values) else 'not finite'}"
-                + (f", of gradients {max(slopes):.0e}" if slopes else "")
-            ),
-            *said,
-        ]
+    differences = (
+        f"density check: {n_points} points, largest relative difference of values"
+        f" {f'{max(known):.0e}' if len(known) == len(values) else 'not finite'}"
+        + (f", of gradients {max(slopes):.0e}" if slopes else "")
     )
+    noted: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.density_note:
+            noted.setdefault(cell.density_note, {})[cell.sampler] = None
+    notes = [f"{note} ({', '.join(samplers)})" for note, samplers in noted.items()]
+    findings = [
+        first.density_findings + (f" ({first.model})" if len(checked) > 1 else "")
+        for first in checked
+        if first.density_findings
+    ]
+    return "; ".join([differences, *notes, *findings])
 
 
 def _published(published: Published) -> str:
