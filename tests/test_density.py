@@ -99,7 +99,7 @@ def test_refuses_a_missing_jacobian(target: Target) -> None:
         lambda gradient: -gradient,
         lambda gradient: 1.1 * gradient,
         lambda gradient: gradient * [1.0, 0.0],
-        lambda gradient: gradient + [0.0, 1.0],
+        lambda gradient: gradient + np.array([0.0, 1.0]),
         lambda gradient: np.full(gradient.shape, np.nan),
     ],
     ids=["sign", "factor", "component", "jacobian", "nan"],
