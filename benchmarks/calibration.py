@@ -21,11 +21,11 @@ from gradbench.result import CellResult, Measured
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-N_CHAINS, N_DRAWS = 2, 500
-SETTINGS = ((10, 0.0), (30, 0.5))  # dimension, autocorrelation of neighbouring draws
+N_CHAINS, N_DRAWS = 2, 800
+SETTINGS = ((10, 0.0), (30, 0.4))  # dimension, autocorrelation of neighbouring draws
 N_REPLICATES = (1, 2, 5, 20)
 POWER_REPLICATES = (2, 3, 5, 20)
-PHI_SLOW = 0.9  # of the direction that is slower than the others
+PHI_SLOW = 0.8  # of the direction that is slower than the others
 
 Change = Callable[[Measured], Measured]
 
@@ -121,9 +121,9 @@ def main() -> None:
     print(f"\n{heads}\n|---|{'---|' * len(POWER_REPLICATES)}")
     rng = np.random.default_rng(1)
     for family, d, phi in (
-        ("independent normals", 30, 0.5),
+        ("independent normals", 30, 0.4),
         ("normals, equicorrelated 0.7", 10, 0.0),
-        ("normals of a shared scale", 30, 0.5),
+        ("normals of a shared scale", 30, 0.4),
     ):
         runs = [run(FAMILIES[family], rng, d, phi) for _ in range(given.runs)]
         for name, change in CHANGES.items():

@@ -12,7 +12,9 @@ from gradbench.grid import Cell
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
-SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd;
+# 5: n_independent_square
+SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
