@@ -229,13 +229,12 @@ def simulated_rows(
     """Return clean errors of second moments, (rows, 2, 10), spreads, ESS, and their worth."""
     shape = (n_rows, 2, 500, 10)
     scale = rng.standard_normal((*shape[:3], 1))
-    draws = {
-        "shared scale": lambda: rng.standard_normal(shape) * np.exp(0.5 * scale),
-        "Student t": lambda: (
-            rng.standard_normal(shape) / np.sqrt(rng.chisquare(5, (*shape[:3], 1)) / 5)
-        ),
-        "log-normal": lambda: np.exp(rng.standard_normal(shape)) - np.exp(0.5),
-    }[name]()
+    normal, chi_square = rng.standard_normal(shape), rng.chisquare(5, (*shape[:3], 1))
+    draws: Array = {
+        "shared scale": normal * np.exp(0.5 * scale),
+        "Student t": normal / np.sqrt(chi_square / 5),
+        "log-normal": np.exp(normal) - np.exp(0.5),
+    }[name]
     second, fourth = {
         "shared scale": (np.exp(0.5), 3 * np.exp(2)),
         "Student t": (5 / 3, 25),

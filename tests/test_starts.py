@@ -310,7 +310,7 @@ def test_an_ephemeris_runs(
 def test_a_wrong_initial_is_told_before_any_cell(
     before: str, after: str, words: str, model_file: Write
 ) -> None:
-    """What initial() raises, a wrong shape, points outside: the model is refused in the preflight."""
+    """What initial() raises, a wrong shape, points outside: the model is refused up front."""
     source = Source(model_file(EPHEMERIS.replace(before, after)))
     runs = [{"use": "emcee", "options": {"walkers": 8}}]
     with pytest.raises(ModelError, match=words):

@@ -34,14 +34,15 @@ OVERSTATED = 1.25  # a claim this many times what the errors allow, beyond doubt
 BIASED_SD = 0.1  # an error below a tenth of a posterior sd is no concern, however significant
 TIED = 0.5  # of the draws repeat a value where continuous quantities don't: a matter of ties
 FAMILY_WISE = 0.01  # chance that anything is called wrong when nothing is
-N_VERDICTS = 4  # that share it in a row: bias and overstatement, of means and of second moments
-MAX_SPREAD = 10.0  # own sd over the reference's: more has less than 1 % (Markov's inequality)
-MAX_TAIL = 0.2  # of the draws, in one tail: Vehtari et al. (2024)
-MIN_TAIL = 5  # exceedances that a tail is fitted to: fewer say nothing, likewise
+N_MOMENTS = 2  # of a row, the mean and the second moment: each has its share of that chance
+USUAL_SPREAD = 2.0  # own sd over the reference's: a larger one is of draws far out in a tail
+MAX_SPREAD = 10.0  # times that; more is of no tail: it has less than 1 % (Markov's inequality)
 WINDOW = 5.0  # emcee's default: Sokal's window closes at five autocorrelation times
 MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looked at
 MAX_CORRELATED_MEANS = 5000  # and means of their draws, of all chains together
-N_BATCHES = 100  # of draws: each some autocorrelation times long where 400 draws are effective
+N_BATCHES = 50  # of draws: each is 8 autocorrelation times long where 400 draws are effective
+MAX_TAIL = 0.2  # of the draws, in one tail: Vehtari et al. (2024)
+MIN_TAIL = 5  # exceedances that a tail is fitted to: fewer say nothing, likewise
 OF_CHAINS = (
     "rhat",
     "tau",
@@ -662,23 +663,25 @@ def is_overstated(
     The same chi-square as ``calibration``'s, at a stricter level: its 95 % interval is for one
     number, and a table has many rows. Args as in ``calibration``, errors as ``bounded`` gives them.
     """
-    tail = FAMILY_WISE / N_VERDICTS
+    tail = FAMILY_WISE / N_MOMENTS
     sure = _calibration(claimed, errors, n_independent, reference_se, tail=tail)
     return sure.low > OVERSTATED
 
 
 def bounded(errors: FloatArray, spread: FloatArray) -> FloatArray:
-    """Return errors in units of the run's own sd where that is larger than the reference's.
+    """Return errors made smaller where the run's own sd is larger than the reference's.
 
     Of a heavy tail, such as squares have, one draw far out moves a mean by many of the errors that
     the reference's sd allows, yet by no more than about one of those that the run's own allows,
-    which it raises as well. At most by ``MAX_SPREAD``: draws from far outside are an error.
+    which it raises as well. An error is therefore divided by what the own sd exceeds
+    ``USUAL_SPREAD`` by: such a draw is worth two standard errors at most. The divisor is at most
+    ``MAX_SPREAD``: draws from far outside the posterior are an error.
 
     Args:
         errors: in units of the reference's sd.
         spread: the run's own sd over the reference's, same shape; NaN where unknown.
     """
-    return errors / np.fmin(np.fmax(spread, 1.0), MAX_SPREAD)
+    return errors / np.fmin(np.fmax(spread / USUAL_SPREAD, 1.0), MAX_SPREAD)
 
 
 def _calibration(
@@ -731,7 +734,7 @@ def is_biased(
     The error averaged over replicates against its standard error: the larger of what the ESS
     claims, of that claim widened until it fits the replicates' spread pooled over parameters, and
     of the parameter's own spread. A claim that is too large is thus not taken for bias. Student's
-    t on the pooled spread's degrees of freedom; Bonferroni over parameters and a row's verdicts at
+    t on the pooled spread's degrees of freedom; Bonferroni over parameters and both moments at
     1 %. Args as in ``is_overstated``, with ``ess`` for ``claimed``.
     """
     n_replicates, n = errors.shape
@@ -741,7 +744,7 @@ def is_biased(
         variance = np.maximum(variance * max(1.0, np.mean(spread / variance)), spread)
         freedom = (n_replicates - 1) * n
     variance = variance / n_replicates + _squared(reference_se, n)
-    limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n * N_VERDICTS), freedom) * np.sqrt(variance)
+    limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n * N_MOMENTS), freedom) * np.sqrt(variance)
     biased: npt.NDArray[np.bool_] = np.abs(errors.mean(axis=0)) > np.maximum(limit, BIASED_SD)
     return biased
 
