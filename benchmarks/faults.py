@@ -22,16 +22,17 @@ from typing import Any
 import psutil
 import yaml
 
+MODEL = """
+from gradbench import LogDensity
+
+def model(dim=2):
+    return LogDensity(lambda x: -0.5 * float(x @ x), ndim=dim)
+"""  # a plain function, as there is little to compile
+EMCEE = {"use": "emcee", "walkers": 10, "tune": 100}
 CONFIG: dict[str, Any] = {
     "name": "faults",
-    "models": {
-        "a": {"use": "gaussian", "params": {"dim": 2}},
-        "b": {"use": "correlated_gaussian", "params": {"dim": 3}},
-    },
-    "samplers": {
-        "emcee": {"use": "emcee", "walkers": 10, "tune": 100, "draws": 1500},
-        "slice": {"use": "pymc_slice", "tune": 100, "draws": 1500, "chains": 1},
-    },
+    "models": {"a": {"use": "./model.py"}, "b": {"use": "./model.py", "params": {"dim": 3}}},
+    "samplers": {"emcee": {**EMCEE, "sweep": {"draws": [500, 1000]}}},
     "replicates": 3,
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -51,9 +52,11 @@ def main() -> None:
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
+        (home / "model.py").write_text(MODEL)
         (home / "faults.yaml").write_text(yaml.safe_dump(CONFIG))
         started = time.monotonic()
-        assert run(home, "run", "faults.yaml", "--results", "undisturbed").wait() == 0
+        code = run(home, "run", "faults.yaml", "--results", "undisturbed").wait()
+        assert code in {0, 1}, code  # by chance an error may contradict an ESS
         usual_s = time.monotonic() - started
         (folder,) = (home / "undisturbed" / "faults").iterdir()
         truth = {key: fingerprint(cell) for key, cell in cells(folder).items()}
