@@ -22,17 +22,18 @@ from typing import Any
 import psutil
 import yaml
 
+MODEL = """
+from gradbench import LogDensity
+
+def model(dim=2):
+    return LogDensity(lambda x: -0.5 * float(x @ x), ndim=dim)
+"""  # a plain function, as there is little to compile
+EMCEE = {"use": "emcee", "walkers": 10, "tune": 100}
 CONFIG: dict[str, Any] = {
     "name": "faults",
-    "models": {
-        "a": {"use": "gaussian", "params": {"dim": 2}},
-        "b": {"use": "correlated_gaussian", "params": {"dim": 3}},
-    },
-    "samplers": {
-        "emcee": {"use": "emcee", "walkers": 10, "tune": 100, "draws": 1500},
-        "slice": {"use": "pymc_slice", "tune": 100, "draws": 1500, "chains": 1},
-    },
-    "replicates": 3,
+    "models": {"a": {"use": "./model.py"}, "b": {"use": "./model.py", "params": {"dim": 3}}},
+    "samplers": {"emcee": {**EMCEE, "sweep": {"draws": [500, 1000]}}},
+    "replicates": 2,
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 RETRY = "crashed,failed"  # what a killed worker may have made of its cells
@@ -51,18 +52,21 @@ def main() -> None:
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
+        (home / "model.py").write_text(MODEL)
         (home / "faults.yaml").write_text(yaml.safe_dump(CONFIG))
         started = time.monotonic()
-        assert run(home, "run", "faults.yaml", "--results", "undisturbed").wait() == 0
+        code = run(home, "run", "faults.yaml", "--results", "undisturbed").wait()
+        assert code in {0, 1}, code  # by chance an error may contradict an ESS
         usual_s = time.monotonic() - started
         (folder,) = (home / "undisturbed" / "faults").iterdir()
         truth = {key: fingerprint(cell) for key, cell in cells(folder).items()}
         print(f"{len(truth)} cells, undisturbed in {usual_s:.0f} s", flush=True)
         kills, wrong, n_runs = Counter[str](), list[str](), 0
-        while sum(kills.values()) < given.kills:
+        while kills.total() - kills["none"] < given.kills:
             n_runs += 1
             wrong += disturbed(home / f"run-{n_runs}", truth, usual_s, rng, kills)
-    print(f"{sum(kills.values())} kills in {n_runs} runs: {dict(kills)}")
+    n_kills = kills.total() - kills.pop("none", 0)
+    print(f"{n_kills} kills in {n_runs} runs: {dict(kills)}")
     print("nothing lost, doubled or changed; no worker left" if not wrong else "\n".join(wrong))
     sys.exit(bool(wrong))
 
@@ -78,13 +82,14 @@ def disturbed(
         words = ["--resume", str(seen[0]), "--retry", RETRY] if seen else ["faults.yaml"]
         process = run(home, "run", *words, "--results", str(root))
         kill, code = disturb(process, rng, rng.uniform(0, 1.1 * usual_s))
-        kills[kill] += kill != ""
+        kills[kill or "none"] += 1
         wrong += [f"{root.name}: {kill}: workers left: {left}"] if (left := workers(home)) else []
         seen = [f for f in root.glob("faults/*") if not f.name.startswith(".")]
         if len(seen) > 1:
             wrong.append(f"{root.name}: {kill}: {len(seen)} folders")
         after = cells(seen[0]) if seen else {}
         wrong += [f"{root.name}: {kill}: {said}" for said in compared(before, after, truth)]
+        print(f"{root.name}: {kill or 'left alone'}: {len(after)} cells, code {code}", flush=True)
         allowed = {"": {0, 1}, "worker": {0, 1}, "SIGKILL": {-9}}.get(kill, {130, 0, 1})
         # A signal before Python has set up its handlers, while it imports, ends it at once.
         at_once = {-int(getattr(signal, kill))} if kill.startswith("SIG") else set()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gradbench import baseline, config, execute, store
+from gradbench import baseline, config, execute, gate, store
 from gradbench.cli import finish_on_signals, main
 from gradbench.compare.verdict import Comparison, Row
 from gradbench.config import Benchmark
@@ -70,11 +70,9 @@ def test_a_verdict_nobody_reads(
     form: tuple[str, ...], config: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The verdict is the exit code all the same, and files come before what is printed."""
-    from gradbench.cli import check
-
     stored = baseline.Baseline("x", "now", "0", [], Side("x", {}, {}))
-    monkeypatch.setattr(check.baseline, "load", lambda _: stored)
-    monkeypatch.setattr(check.gate, "check", lambda *_, **__: Judged(REGRESSED, [tmp_path]))
+    monkeypatch.setattr(baseline, "load", lambda _: stored)
+    monkeypatch.setattr(gate, "check", lambda *_, **__: Judged(REGRESSED, [tmp_path]))
     junit = tmp_path / "junit.xml"
     words = ("--format", "junit", "--output", junit) if form else ()
     assert code_of("check", config(), "--baseline", "x", *words, *form) == 3

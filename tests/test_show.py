@@ -162,7 +162,11 @@ def test_progress_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     display = Display(is_quiet=False)
     progress = display._progress
-    for tell in (lambda: display.sampling(cell()), lambda: display.compiling(MODEL, SWEPT)):
+    tellings: list[Callable[[], None]] = [
+        lambda: display.sampling(cell()),
+        lambda: display.compiling(MODEL, SWEPT),
+    ]
+    for tell in tellings:
         tell()
         shown = Console(file=io.StringIO(), width=200, record=True)
         shown.print(progress.get_renderable())

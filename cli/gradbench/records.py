@@ -58,7 +58,8 @@ def from_plain(kind: type[Record], plain: Mapping[str, Any]) -> Record:
         TypeError: a field is missing or unknown.
         ValueError: an array is not one.
     """
-    hints = _hints(kind)
+    known: Any = kind  # mypy: a type is hashable
+    hints = _hints(known)
     return kind(**{name: _restored(hints.get(name), value) for name, value in plain.items()})
 
 
