@@ -184,7 +184,7 @@ def test_a_scale_changes_nothing(groups: IntArray, scale: float) -> None:
     assert scaled.sd == pytest.approx(plain.sd * power)
     assert scaled.n_independent == plain.n_independent
     json.dumps(scaled.to_json(), allow_nan=False)
-    weighted = diagnostics.compute_weighted(power * x[0], np.full(200, 1 / 200))
+    weighted = diagnostics.compute_weighted(power * x[:1], np.full(200, 1 / 200))
     assert weighted.sd == pytest.approx(power * x[0].std(axis=0))
 
 
