@@ -174,7 +174,7 @@ def test_own_values_are_by_name_and_constrained() -> None:
     [
         (
             lambda _, n: np.zeros((n, 2)),
-            r"array of shape \(4, 2\); it must return 4 points, \(4, 3",
+            r"shape \(4, 2\); it must return an array of shape \(4, 3\)",
         ),
         (lambda _, n: np.full((n, 3), np.nan), "NaN or infinity for sigma_log__"),
         (lambda *_: "here", "must return points"),
@@ -303,14 +303,14 @@ def test_an_ephemeris_runs(
     ("before", "after", "words"),
     [
         ("1e-3 * rng", "1e-3 / 0 * rng", r"my_model.py:\d+: ZeroDivisionError"),
-        ("(n, 2)", "(2, 2)", r"my_model.py: initial: ValueError: .* it must return 8 points"),
+        ("(n, 2)", "(2, 2)", r"my_model.py: ValueError: .* must return an array"),
         ("[3.52,", "[5.52,", "0 of the 800 points that init: own tried had one"),
     ],
 )
 def test_a_wrong_initial_is_told_before_any_cell(
     before: str, after: str, words: str, model_file: Write
 ) -> None:
-    """What initial() raises, a wrong shape, points outside: the model is refused up front."""
+    """What initial() raises, a wrong shape, points outside: refused in the preflight."""
     source = Source(model_file(EPHEMERIS.replace(before, after)))
     runs = [{"use": "emcee", "options": {"walkers": 8}}]
     with pytest.raises(ModelError, match=words):

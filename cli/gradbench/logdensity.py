@@ -186,6 +186,6 @@ class LogDensity:
         if points.shape != (n, self.size):
             raise ValueError(
                 f"initial(rng, {n}) returned an array of shape {points.shape}; it must return"
-                f" {n} points, ({n}, {self.size})"
+                f" an array of shape ({n}, {self.size})"
             )
         return points

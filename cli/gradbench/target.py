@@ -599,13 +599,10 @@ class Target:
         Raises:
             ModelError: no point with a finite log-density was found.
         """
-        first, *others = self.ways
-        found = refused = self._search(first, rng, n)
-        while others and not found.is_successful:
-            found = self._search(others.pop(0), rng, n)
-        if not found.is_successful:
-            raise ModelError(self._no_start(first, refused))
-        return found.points
+        for init in self.ways:
+            if (found := self._search(init, rng, n)).is_successful:
+                return found.points
+        return self.starts(self.init or "uniform", rng, n)
 
     def starts(self, init: Init, rng: np.random.Generator, n: int) -> FloatArray:
         """Return n starting points (n, ndim) of the named kind.
@@ -717,7 +714,7 @@ class Target:
         if points.shape != (n, self.ndim):
             raise ModelError(
                 f"initial(rng, {n}) returned an array of shape {points.shape}; it must return"
-                f" {n} points, ({n}, {self.ndim})"
+                f" an array of shape ({n}, {self.ndim})"
             )
         self._refuse_nonfinite(points, "it must give finite values")
         return points
