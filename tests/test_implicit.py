@@ -74,7 +74,7 @@ def test_newtons_method_alone_would_fail(residual: Any, solution: Any) -> None:
     assert found == pytest.approx(solution(at), rel=1e-12, abs=1e-12)
 
 
-REPEATED = {
+REPEATED: dict[str, tuple[Any, Any]] = {
     "y*y": (lambda y, x: y * y + x * x - 1, lambda x: np.sqrt(1 - x**2)),
     "y*y*y": (lambda y, x: y * y * y - x, np.cbrt),
     "mul(y, y, y)": (lambda y, x: ps.mul(y, y, y) - x, np.cbrt),
@@ -90,7 +90,10 @@ def test_a_variable_may_occur_more_than_once(backend: str) -> None:
     """Values and slopes are right where a product has a factor twice, in every backend."""
     pytest.importorskip({"c": "pytensor"}.get(backend, backend))
     x, at = pt.dvector(), np.array([0.3, 0.5, 0.9])
-    ys = [implicit.root(equation, bracket=lambda _: (0.0, 20.0))(x) for equation, _ in REPEATED.values()]
+    ys = [
+        implicit.root(equation, bracket=lambda _: (0.0, 20.0))(x)
+        for equation, _ in REPEATED.values()
+    ]
     outputs = [*ys, *(pytensor.grad(y.sum(), x) for y in ys)]
     found = pytensor.function([x], outputs, mode=compat.mode(backend))(at)
     for name, value, slope in zip(REPEATED, found, found[len(ys) :], strict=False):
