@@ -83,11 +83,15 @@ class Target:
         self._reference = reference
         if not model.free_RVs:
             raise ModelError("the model has no free parameters: there is nothing to sample")
-        if model.discrete_value_vars:
-            names = ", ".join(v.name for v in model.discrete_value_vars)
+        moved = set(model.discrete_value_vars)
+        if discrete := [rv for rv in model.free_RVs if model.rvs_to_values[rv] in moved]:
+            names = [rv.name for rv in discrete]
             raise ModelError(
-                f"the model has discrete parameters ({names}); gradient-based samplers can't move"
-                " them: sum them out of the density, or use pm.Mixture"
+                f"the model has discrete parameters ({', '.join(map(_described, discrete))}), along"
+                " which there is no gradient: sum them out of the density with pm.Mixture, or with"
+                f" pymc_extras.marginalize(model, {names}); what PyMC does with them, one step"
+                " method for these and NUTS for the others, draws from no density of a vector that"
+                " other samplers could be compared on"
             )
         # As PyMC does: what ends in __ is not shown.
         self._shown = get_default_varnames(model.unobserved_RVs, include_transformed=False)
@@ -189,7 +193,8 @@ class Target:
         try:
             pytensor.grad(logp, flat)
         except (NotImplementedError, TypeError, ValueError) as error:
-            return f"it has no gradient ({_first_line(error)}); use a sampler that needs none"
+            reason = _reason(error, _without_gradient(flat, logp))
+            return f"it has no gradient ({reason}); use a sampler that needs none"
         return None
 
     @cached_property
@@ -200,7 +205,9 @@ class Target:
         try:
             jax.eval_shape(jax.grad(self.jax_logdensity), self._flat_point)
         except Exception as error:
-            return f"JAX can't compile it ({_first_line(error)}); use a sampler without JAX"
+            _, outputs = self.joined([self.model.logp()])
+            reason = _reason(error, _without_jax(outputs))
+            return f"JAX can't compile it ({reason}); use a sampler without JAX"
         return None
 
     def point(self, x: FloatArray) -> dict[str, FloatArray]:
@@ -295,6 +302,26 @@ class Target:
                 ) from error
             parts.append(array.ravel())
         return np.concatenate(parts)[self._varies]
+
+    @property
+    def _imputed(self) -> set[str]:
+        """The names under which PyMC gives data with gaps as a whole: they repeat ``_unobserved``.
+
+        The gaps are parameters of their own, and the data beside them never vary.
+        """
+        free = {rv.name for rv in self.model.free_RVs}
+        whole = {str(rv.name).removesuffix("_observed") for rv in self.model.observed_RVs}
+        return {name for name in whole if f"{name}_unobserved" in free}
+
+    @property
+    def dims(self) -> Mapping[str, Sequence[str | None]]:
+        """The names of the axes of the model's variables, by variable, where they have any."""
+        return {name: tuple(dims) for name, dims in self.model.named_vars_to_dims.items()}
+
+    @property
+    def coords(self) -> Mapping[str, Sequence[Any]]:
+        """The labels along the axes that have labels, by name of the axis."""
+        return {name: labels for name, labels in self.model.coords.items() if labels is not None}
 
     # -- starting points ---------------------------------------------------------------------
 
@@ -398,6 +425,10 @@ class Target:
         columns = self.named(self.initial(rng, 8)).values()
         scalars = np.concatenate([array.reshape(8, -1) for array in columns], axis=1)
         varies: npt.NDArray[np.bool_] = np.ptp(scalars, axis=0) != 0
+        imputed = [
+            np.full(int(np.prod(s)), name in self._imputed) for name, s in self.shapes.items()
+        ]
+        varies &= ~np.concatenate(imputed)
         return varies
 
     @cached_property
@@ -449,8 +480,51 @@ def scalars(name: str, shape: Sequence[int]) -> list[str]:
     ]
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _described(rv: Any) -> str:
+    """Return a variable's name and distribution, and how many values it has if more than one."""
+    kind = getattr(rv.owner.op, "_print_name", ("a distribution",))[0]
+    shape = "×".join("?" if size is None else str(size) for size in rv.type.shape)
+    return f"{rv.name} ~ {kind}" + (f" of shape {shape}" if shape else "")
+
+
+def _reason(error: Exception, op: Any) -> str:
+    """Return an error's first line, and the Op that it is about, where the line doesn't name it."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return line if op is None or type(op).__name__ in line else f"{op}: {line}"
+
+
+def _without_gradient(flat: Any, logp: Any) -> Any:
+    """Return the first Op on the way from x to the log-density that can't be differentiated."""
+    import pytensor
+    from pytensor.graph.traversal import io_toposort
+
+    depends = {flat}
+    for node in io_toposort([flat], [logp]):
+        inputs = [x for x in node.inputs if x in depends]
+        if not inputs:
+            continue
+        depends.update(node.outputs)
+        known = {y: y.zeros_like() for y in node.outputs if y.dtype.startswith("float")}
+        try:
+            pytensor.grad(None, inputs, known_grads=known, disconnected_inputs="ignore")
+        except (NotImplementedError, TypeError, ValueError):
+            return node.op
+    return None
+
+
+def _without_jax(outputs: list[Any]) -> Any:
+    """Return the first Op of a graph that has no JAX version."""
+    from pytensor.graph.traversal import ancestors
+
+    convert = compat.jax_funcify()
+    for node in dict.fromkeys(x.owner for x in ancestors(outputs) if x.owner is not None):
+        try:
+            convert(node.op, node=node)
+        except NotImplementedError:
+            return node.op
+        except Exception:  # another Op may ask for more than its node
+            continue
+    return None
 
 
 def _batched(flat: Any, outputs: list[Any]) -> tuple[Any, list[Any]]:

@@ -183,7 +183,14 @@ class Session:
         scratch = path.with_suffix(".tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
-            compat.save_draws(scratch, self.target.named(draws.values), draws.stats, attributes)
+            compat.save_draws(
+                scratch,
+                self.target.named(draws.values),
+                draws.stats,
+                attributes,
+                dims=self.target.dims,
+                coords=self.target.coords,
+            )
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
