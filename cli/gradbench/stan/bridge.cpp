@@ -213,6 +213,12 @@ class Program {
     return found;
   }
 
+  std::vector<std::string> coordinates() const {
+    std::vector<std::string> found;
+    model_->unconstrained_param_names(found, false, false);
+    return found;
+  }
+
   // -inf where the program rejects the point, as for Stan's own algorithms.
   double logdensity(std::vector<double> x, bool jacobian) const {
     enter();
@@ -339,6 +345,7 @@ PYBIND11_MODULE(bridge, m) {
       .def_property_readonly("ndim", &Program::ndim)
       .def("names", &Program::names, py::arg("transformed") = false)
       .def("dims", &Program::dims, py::arg("transformed") = false)
+      .def("coordinates", &Program::coordinates)
       .def("scalars", &Program::scalars, py::arg("transformed") = false)
       .def("logdensity", &Program::logdensity, py::arg("x"), py::arg("jacobian") = true)
       .def("gradient", &Program::gradient, py::arg("x"), py::arg("jacobian") = true)
