@@ -1,13 +1,14 @@
 """Estimates of the effective sample size of emcee's ensembles, against the truth; and their cost.
 
-A 50-dimensional standard normal, 124 walkers, started from exact draws. The truth is the variance
-over the mean squared error of many runs; no estimator has a hand in it. Run as
+A 50-dimensional standard normal, 124 walkers; then ten normals of fewer dimensions, some of them
+equicorrelated, so that all means share one direction. All start from exact draws. The truth is the
+variance over the mean squared error of many runs; no estimator has a hand in it. Run as
 ``python benchmarks/ess.py``; what it printed stands in ``benchmarks/ess.md``.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import emcee
 import numpy as np
@@ -16,6 +17,8 @@ from gradbench import compat, diagnostics
 from gradbench.draws import FloatArray
 
 WALKERS, NDIM = 124, 50
+TARGETS = [(ndim, rho) for ndim in (3, 5, 7, 10, 15) for rho in (0.0, 0.7)]
+STEPS = 2000  # of the ten targets
 
 
 def main() -> None:
@@ -23,8 +26,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=24)
     parser.add_argument("--steps", type=int, nargs="+", default=[1000, 3000])
+    parser.add_argument("--only", choices=["normal", "correlated", "speed"])
     given = parser.parse_args()
-    print(f"{NDIM}-d standard normal, {WALKERS} walkers, {given.replicates} replicates; claimed /")
+    if given.only in (None, "normal"):
+        normal(given.steps, given.replicates)
+    if given.only in (None, "correlated"):
+        correlated(given.replicates)
+    if given.only in (None, "speed"):
+        print(f"\n{speed()}")
+
+
+def normal(steps: Sequence[int], n_replicates: int) -> None:
+    """Print the table of the 50-dimensional normal."""
+    print(f"{NDIM}-d standard normal, {WALKERS} walkers, {n_replicates} replicates; claimed /")
     print("true ESS, with the sd of the log over replicates; the truth with its 95 % interval\n")
     heads = (
         "steps", "T/τ", "true ESS, mean", "ensemble ESS", "ranks (bulk)",
@@ -32,16 +46,62 @@ def main() -> None:
     )  # fmt: skip
     print(f"| {' | '.join(heads)} |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for n_steps in given.steps:
-        print(row(n_steps, given.replicates), flush=True)
-    print(f"\n{speed()}")
+    for n_steps in steps:
+        print(row(n_steps, n_replicates), flush=True)
+
+
+def correlated(n_replicates: int) -> None:
+    """Print what is claimed over the truth, of normals with one correlation between all."""
+    print(f"\nclaimed / true ESS, {STEPS:,} steps, {n_replicates} replicates\n")
+    heads = (
+        "d",
+        "correlation",
+        "walkers",
+        "T/τ",
+        "worth of d means",
+        "of the mean",
+        "of the square",
+    )
+    print(f"| {' | '.join(heads)} |\n|---|---|---|---|---|---|---|")
+    for ndim, rho in TARGETS:
+        n_walkers = max(20, 4 * ndim)
+        covariance = rho + (1 - rho) * np.eye(ndim)
+        runs = [
+            diagnostics.compute(
+                walkers(STEPS, seed, n_walkers, covariance),
+                np.zeros(n_walkers, dtype=np.int64),
+                reference_mean=np.zeros(ndim),
+            )
+            for seed in range(n_replicates)
+        ]
+        worth = float(np.mean([run.n_independent for run in runs]))
+        of_mean = diagnostics.calibration(
+            np.array([run.ess_mean for run in runs]),
+            np.array([run.mean for run in runs]),
+            n_independent=worth,
+        )
+        of_square = diagnostics.calibration(
+            np.array([run.ess_square for run in runs]),
+            np.array([(run.second_moment - 1) / np.sqrt(2) for run in runs]),
+            n_independent=float(np.mean([run.n_independent_square for run in runs])),
+        )
+        times = STEPS / np.mean([run.tau for run in runs])
+        cells = f"{ndim} | {rho:g} | {n_walkers} | {times:.0f} | {worth:.1f}"
+        print(f"| {cells} | {ratio(of_mean)} | {ratio(of_square)} |", flush=True)
+
+
+def ratio(found: diagnostics.Calibration) -> str:
+    """Return a ratio with its interval."""
+    return f"{found.ratio:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def row(n_steps: int, n_replicates: int) -> str:
     """Return the table's row for runs of this length."""
     runs = [
         diagnostics.compute(
-            walkers(n_steps, seed), np.zeros(WALKERS, dtype=np.int64), reference_mean=np.zeros(NDIM)
+            walkers(n_steps, seed, WALKERS, np.eye(NDIM)),
+            np.zeros(WALKERS, dtype=np.int64),
+            reference_mean=np.zeros(NDIM),
         )
         for seed in range(n_replicates)
     ]
@@ -69,14 +129,19 @@ def row(n_steps: int, n_replicates: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def walkers(n_steps: int, seed: int) -> FloatArray:
-    """Return (walkers, steps, dimensions) of one run from exact draws."""
+def walkers(n_steps: int, seed: int, n_walkers: int, covariance: FloatArray) -> FloatArray:
+    """Return (walkers, steps, dimensions) of one run on a normal, from exact draws."""
     rng = np.random.RandomState(seed)
-    sampler = emcee.EnsembleSampler(
-        WALKERS, NDIM, lambda x: -0.5 * np.einsum("ij,ij->i", x, x), vectorize=True
-    )
-    start = emcee.State(rng.standard_normal((WALKERS, NDIM)), random_state=rng.get_state())
-    sampler.run_mcmc(start, n_steps)
+    root = np.linalg.cholesky(covariance)
+    whitening = np.linalg.inv(root).T
+
+    def logdensity(x: FloatArray) -> FloatArray:
+        white = x @ whitening
+        return np.asarray(-0.5 * np.einsum("ij,ij->i", white, white))
+
+    sampler = emcee.EnsembleSampler(n_walkers, len(covariance), logdensity, vectorize=True)
+    exact = rng.standard_normal((n_walkers, len(covariance))) @ root.T
+    sampler.run_mcmc(emcee.State(exact, random_state=rng.get_state()), n_steps)
     chain: FloatArray = np.swapaxes(sampler.get_chain(), 0, 1)
     return chain
 
@@ -84,7 +149,8 @@ def walkers(n_steps: int, seed: int) -> FloatArray:
 def speed() -> str:
     """Return how much faster than ``az.summary`` the diagnostics are, on a run of 3,000 steps."""
     az = compat.arviz()
-    values, one_ensemble = walkers(3000, 0), np.zeros(WALKERS, dtype=np.int64)
+    values = walkers(3000, 0, WALKERS, np.eye(NDIM))
+    one_ensemble = np.zeros(WALKERS, dtype=np.int64)
     has_data_trees = int(az.__version__.split(".")[0]) >= 1
     posterior = {"posterior": {"x": values}} if has_data_trees else {"x": values}
     draws = az.from_dict(posterior) if has_data_trees else az.from_dict(posterior=posterior)

@@ -135,7 +135,7 @@ REFUSED = {
     "a wrong init": (
         "init: unifrom\nmodels:",
         "models:",
-        "init: must be one of uniform, reference, model, map; did you mean 'uniform'?",
+        "init: must be one of uniform, reference, model, map, own, prior; did you mean 'uniform'?",
     ),
     "figures of no sampler": (
         "published: {source: x, ms_per_ess: {nut: 1.0}}\nmodels:",

@@ -1,5 +1,6 @@
 """Effective sample sizes against ArviZ, against emcee, and against the truth."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from scipy import stats
 from scipy.signal import lfilter
 
-from gradbench import compat, diagnostics
-from gradbench.diagnostics import Diagnostics, compute
+from gradbench import columns, compat, diagnostics
+from gradbench.diagnostics import Diagnostics, Roles, compute
+from gradbench.errors import SaveError
 
 RNG = np.random.default_rng
 Array = npt.NDArray[Any]
@@ -115,11 +117,11 @@ def test_ensembles_of_one_run_add_up() -> None:
 
 
 def test_frozen_chains_are_worth_nothing() -> None:
-    """A chain that never moved has ESS 0 and says so; ArviZ would give it every draw."""
+    """A chain that never moved has ESS 0 and is told; ArviZ would give it every draw."""
     x = RNG(2).standard_normal((4, 100, 2))
     x[1, :, 0] = 3.0
     found = compute(x, np.arange(4))
-    assert found.is_frozen.tolist() == [True, False]
+    assert diagnostics.is_frozen(x, np.arange(4)).tolist() == [True, False]
     assert found.ess_bulk[0] == found.ess_mean[0] == 0
     assert found.ess_bulk[1] > 100
 
@@ -130,7 +132,7 @@ def test_a_frozen_ensemble_is_worth_nothing() -> None:
     x[:10, :, 0] = x[:10, :1, 0]
     x[0, :, 1] = 3.0
     found = compute(x, np.repeat([0, 1], 10))
-    assert found.is_frozen.tolist() == [True, False]
+    assert diagnostics.is_frozen(x, np.repeat([0, 1], 10)).tolist() == [True, False]
     assert found.ess_mean[0] == found.ess_tail[0] == 0
     assert 100 < found.ess_mean[1] < 20 * 100
 
@@ -163,11 +165,14 @@ def test_the_spread_of_squares(groups: Array) -> None:
     squares = (x - x.mean(axis=(0, 1))) ** 2
     assert found.square_sd == pytest.approx(squares.std(axis=(0, 1), ddof=1))
     weights = np.full(500, 1 / 500)
-    weighted = diagnostics.compute_weighted(x[0], weights)
+    weighted = diagnostics.compute_weighted(x[:1], weights)
     assert weighted.square_sd == pytest.approx(((x[0] - x[0].mean(axis=0)) ** 2).std(axis=0))
-    older = found.to_json()
-    del older["square_sd"]
-    assert np.isnan(Diagnostics.from_json(older).square_sd).tolist() == [True] * 3
+    older = found.to_json() | {"is_frozen": [False] * 3}
+    for name in ("square_sd", "n_distinct", "is_counted"):
+        del older[name]
+    read = Diagnostics.from_json(older)
+    assert np.isnan(read.square_sd).tolist() == np.isnan(read.n_distinct).tolist() == [True] * 3
+    assert read.is_counted.all()
 
 
 def test_correlated_and_constant_parameters_count_once_or_not_at_all() -> None:
@@ -177,6 +182,95 @@ def test_correlated_and_constant_parameters_count_once_or_not_at_all() -> None:
     x[..., 9] = np.nan
     assert diagnostics.n_independent(x) == pytest.approx(3, rel=0.02)
     assert diagnostics.n_independent(x[..., 6:]) == 1
+
+
+def test_parameters_of_one_scale_are_worth_fewer_squares() -> None:
+    """Uncorrelated draws that share a scale are worth all of them, their squares far fewer."""
+    rng = RNG(12)
+    x = rng.standard_normal((4, 1000, 30)) * np.exp(0.5 * rng.standard_normal((4, 1000, 1)))
+    found = compute(x, np.arange(4))
+    assert found.n_independent > 28
+    squares = (x - x.mean(axis=(0, 1))).reshape(-1, 30) ** 2
+    expected = 30**2 / np.sum(np.corrcoef(squares, rowvar=False) ** 2)
+    assert found.n_independent_square == pytest.approx(expected, rel=0.15)
+    assert found.n_independent_square < 15
+    older = found.to_json()
+    del older["n_independent_square"]
+    assert Diagnostics.from_json(older).n_independent_square == found.n_independent
+
+
+@pytest.mark.parametrize("is_ensemble", [False, True])
+def test_errors_of_a_slow_direction_are_one_parameters(is_ensemble: bool) -> None:
+    """Draws that share little, but what is slow of them: their errors are nearly one direction."""
+    n_chains, n_draws, d = (20, 400, 20) if is_ensemble else (4, 2000, 20)
+    share, tau = 0.3, (1 + 0.9) / (1 - 0.9)
+    common = autoregressive((n_chains, n_draws, 1), 0.9)
+    own = RNG(13).standard_normal((n_chains, n_draws, d))
+    x = np.sqrt(share) * common + np.sqrt(1 - share) * own
+    correlation = share * tau / (share * tau + 1 - share)  # of errors; of draws it is the share
+    expected = d**2 / (d + d * (d - 1) * correlation**2)
+    groups = np.zeros(n_chains, int) if is_ensemble else np.arange(n_chains)
+    assert compute(x, groups).n_independent == pytest.approx(expected, rel=0.15)
+    assert diagnostics.n_independent(x) > 5 * expected
+
+
+def test_draws_far_away_leave_the_independent_parameters_a_number() -> None:
+    """Draws whose squares overflow have the correlations that they had before they were scaled."""
+    x = RNG(14).standard_normal((4, 500, 3))
+    for of_squares in (False, True):
+        near = diagnostics.n_independent(x, of_squares=of_squares)
+        assert diagnostics.n_independent(1e160 * x, of_squares=of_squares) == pytest.approx(near)
+        assert diagnostics.n_independent(1e307 * x, of_squares=of_squares) >= 1
+
+
+def simulated_rows(
+    name: str, rng: np.random.Generator, n_rows: int
+) -> tuple[Array, Array, Array, float]:
+    """Return clean errors of second moments, (rows, 2, 10), spreads, ESS, and their worth."""
+    shape = (n_rows, 2, 500, 10)
+    scale = rng.standard_normal((*shape[:3], 1))
+    normal, chi_square = rng.standard_normal(shape), rng.chisquare(5, (*shape[:3], 1))
+    draws: Array = {
+        "shared scale": normal * np.exp(0.5 * scale),
+        "Student t": normal / np.sqrt(chi_square / 5),
+        "log-normal": np.exp(normal) - np.exp(0.5),
+    }[name]
+    second, fourth = {
+        "shared scale": (np.exp(0.5), 3 * np.exp(2)),
+        "Student t": (5 / 3, 25),
+        "log-normal": (
+            np.exp(2) - np.exp(1),
+            np.exp(8) - 4 * np.exp(5) + 6 * np.exp(3) - 3 * np.exp(2),
+        ),
+    }[name]
+    squares = draws**2
+    square_sd = np.sqrt(fourth - second**2)
+    worth = diagnostics.n_independent(draws[0], of_squares=True)
+    errors = (squares.mean(axis=2) - second) / square_sd
+    return errors, squares.std(axis=2) / square_sd, np.full((2, 10), 500.0), worth
+
+
+@pytest.mark.parametrize("name", ["shared scale", "Student t", "log-normal"])
+def test_heavy_tails_and_shared_scales_contradict_nothing(name: str) -> None:
+    """Of 200 clean rows at most 2 are called wrong, and many are where no heed is paid to it."""
+    errors, spread, ess, worth = simulated_rows(name, RNG(15), 200)
+    n_wrong = n_careless = 0
+    for off, own in zip(errors, spread, strict=True):
+        sure = diagnostics.bounded(off, own)
+        n_wrong += diagnostics.is_overstated(ess, sure, n_independent=worth)
+        n_wrong += bool(diagnostics.is_biased(sure, ess).any())
+        n_careless += diagnostics.calibration(ess, off, n_independent=10).low > 1.25
+    assert n_wrong <= 2
+    assert n_careless > 4
+
+
+def test_draws_from_far_outside_are_an_error() -> None:
+    """One draw in 1,000 a million sds away is bias, however large that makes its own sd."""
+    far = np.full((2, 1), 1e3)
+    own = np.full((2, 1), 1e6 / 1e3**0.5)
+    assert diagnostics.is_biased(diagnostics.bounded(far, own), np.full((2, 1), 1e3)).all()
+    assert diagnostics.bounded(far, np.full((2, 1), np.nan)).tolist() == far.tolist()
+    assert diagnostics.bounded(far, np.full((2, 1), 0.5)).tolist() == far.tolist()
 
 
 def test_rhat_across_is_nested_rhat() -> None:
@@ -205,9 +299,10 @@ def test_honest_claims_are_calibrated_and_false_ones_refuted() -> None:
     errors = simulated_errors(6, 350)
     honest = diagnostics.calibration(np.full((6, 40), 350.0), errors, n_independent=40)
     assert honest.low < 1 < honest.high
-    assert not honest.is_overstated
-    false = diagnostics.calibration(np.full((6, 40), 1430.0), errors, n_independent=40)
-    assert false.is_overstated
+    assert not diagnostics.is_overstated(np.full((6, 40), 350.0), errors, n_independent=40)
+    claimed = np.full((6, 40), 1430.0)
+    false = diagnostics.calibration(claimed, errors, n_independent=40)
+    assert diagnostics.is_overstated(claimed, errors, n_independent=40)
     assert false.ratio == pytest.approx(4 * honest.ratio, rel=0.03)
 
 
@@ -246,12 +341,14 @@ def test_calibration_interval_covers_the_truth(n_replicates: int, ess: Array, se
             claimed, errors, n_independent=40, reference_se=reference_se
         )
         n_covered += found.low < 1 < found.high
-        n_refuted += found.is_overstated
+        n_refuted += diagnostics.is_overstated(
+            claimed, errors, n_independent=40, reference_se=reference_se
+        )
         biased = diagnostics.is_biased(errors, claimed, reference_se=reference_se)
         n_biased += bool(biased.any())
     assert n_covered >= 180
-    assert n_refuted <= 8
-    assert n_biased <= 6
+    assert n_refuted <= 2
+    assert n_biased <= 2
 
 
 def test_bias_is_found_only_where_it_is() -> None:
@@ -270,7 +367,7 @@ def test_an_overstated_claim_is_not_taken_for_bias(n_replicates: int) -> None:
     claimed = np.full((n_replicates, 40), 160.0)
     for _ in range(100):
         errors = rng.standard_normal((n_replicates, 40)) / np.sqrt(40)
-        assert diagnostics.calibration(claimed, errors, n_independent=40).is_overstated
+        assert diagnostics.is_overstated(claimed, errors, n_independent=40)
         n_biased += bool(diagnostics.is_biased(errors, claimed).any())
     assert n_biased <= 5
 
@@ -338,7 +435,7 @@ def weighted(n: int, seed: int) -> tuple[Array, Array]:
 def test_equal_weights_are_independent_draws() -> None:
     """With equal weights and no families every effective sample size is the number of draws."""
     x = RNG(0).standard_normal((500, 3))
-    found = diagnostics.compute_weighted(x, np.full(500, 1 / 500))
+    found = diagnostics.compute_weighted(x[None], np.full(500, 1 / 500))
     for name in ("ess_bulk", "ess_tail", "ess_mean", "ess_square"):
         assert getattr(found, name) == pytest.approx(500)
     assert found.mean == pytest.approx(x.mean(axis=0))
@@ -350,7 +447,7 @@ def test_weighted_moments_and_kish() -> None:
     errors = []
     for seed in range(300):
         x, weights = weighted(400, seed)
-        found = diagnostics.compute_weighted(x, weights, reference_mean=np.zeros(1))
+        found = diagnostics.compute_weighted(x[None], weights, reference_mean=np.zeros(1))
         assert found.ess_mean[0] == pytest.approx(1 / np.sum(weights**2))
         assert found.second_moment[0] == pytest.approx(found.sd[0] ** 2 + found.mean[0] ** 2)
         errors.append(found.mean[0])
@@ -361,17 +458,73 @@ def test_families_are_one_draw_each() -> None:
     """Copies of an ancestor count once: ten copies of each of 100 draws are about 100."""
     x = np.repeat(RNG(1).standard_normal((100, 2)), 10, axis=0)
     families = np.repeat(np.arange(100), 10)
-    found = diagnostics.compute_weighted(x, np.full(1000, 1e-3), families)
+    found = diagnostics.compute_weighted(x[None], np.full(1000, 1e-3), families)
     assert found.ess_mean == pytest.approx(100)
-    alone = diagnostics.compute_weighted(x, np.full(1000, 1e-3), np.arange(1000))
+    alone = diagnostics.compute_weighted(x[None], np.full(1000, 1e-3), np.arange(1000))
     assert alone.ess_mean == pytest.approx(1000)
 
 
-def test_a_weighted_sample_can_be_frozen_or_broken() -> None:
-    """One value throughout is frozen; a draw that is not finite makes its parameter NaN."""
+def test_a_weighted_sample_can_be_constant_or_broken() -> None:
+    """One value throughout doesn't count; a draw that is not finite makes its parameter NaN."""
     x = RNG(2).standard_normal((50, 3))
     x[:, 1], x[7, 2] = 3.0, np.nan
-    found = diagnostics.compute_weighted(x, np.full(50, 0.02))
-    assert found.is_frozen.tolist() == [False, True, False]
+    found = diagnostics.compute_weighted(x[None], np.full(50, 0.02))
+    assert found.is_counted.tolist() == [True, False, True]
     assert found.is_finite.tolist() == [True, True, False]
-    assert np.isnan(found.ess_mean[2])
+    assert np.isnan(found.ess_mean).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("groups", [np.arange(4), np.zeros(4, int)], ids=["chains", "ensemble"])
+def test_what_ties_or_is_constant_does_not_count(groups: Any) -> None:
+    """Of computed quantities an indicator and what is cut off don't count; a repeated draw does."""
+    x = RNG(5).standard_normal((4, 400, 5))
+    x = np.repeat(x, 5, axis=1)  # each proposal rejected four times
+    x[..., 1] = x[..., 0] > 0  # an indicator, true in a whole chain
+    x[1, :, 1] = 1.0
+    x[..., 2] = np.maximum(x[..., 0] - 1, 0)  # mostly 0
+    x[..., 3] = 7.0
+    x[..., 4] = np.exp(x[..., 0])
+    is_free = np.arange(5) == 0
+    every = np.ones(5, dtype=bool)
+    found = compute(x, groups, roles=Roles(is_free, every, is_free))
+    assert found.is_counted.tolist() == [True, False, False, False, True]
+    assert np.isnan(found.ess_bulk).tolist() == [False, False, False, True, False]
+    assert found.ess_bulk[1] > 0
+    chosen = compute(x, groups, roles=Roles(is_free, ~is_free, every))
+    assert chosen.is_counted.tolist() == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_blocks_from_disk_give_the_same(is_weighted: bool, monkeypatch: Any) -> None:
+    """Columns made in tiles, kept in a file and read in blocks: the numbers of the whole array."""
+    draws = RNG(6).standard_normal((1 if is_weighted else 3, 101, 4))
+    weights = np.full(101, 1 / 101)
+    mixing = RNG(7).standard_normal((4, 30))
+
+    def found(values: Any) -> Diagnostics:
+        if is_weighted:
+            return diagnostics.compute_weighted(values, weights)
+        return compute(values, np.arange(3))
+
+    whole = found(draws @ mixing)
+    monkeypatch.setattr(columns, "HELD_BYTES", 100)
+    monkeypatch.setattr(columns, "TILE_BYTES", 7 * 8 * 30)
+    monkeypatch.setattr(diagnostics, "BLOCK_BYTES", 4 * 8 * draws[..., 0].size)
+    with columns.Columns(draws, lambda x: x @ mixing, 30) as values:
+        assert values[:, :, 3:5] == pytest.approx((draws @ mixing)[:, :, 3:5])
+        again = found(values)
+    for name in Diagnostics.__slots__:
+        expected = np.asarray(getattr(whole, name), float)
+        assert np.asarray(getattr(again, name), float) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_full_disk_is_told(monkeypatch: Any) -> None:
+    """Where the temporary folder is full, the error says what to do."""
+
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(columns, "SpooledTemporaryFile", lambda max_size: Full())  # noqa: ARG005
+    with pytest.raises(SaveError, match=r"no room .* parameters:, or set TMPDIR"):
+        columns.Columns(np.zeros((1, 5, 2)), lambda x: x, 2)

@@ -40,7 +40,9 @@ def run_of(n_draws: int, ess: float, **given: Any) -> Measured:
         mean=0 * one, sd=one, square_sd=np.sqrt(2) * one, second_moment=one, mcse_mean=one,
         ess_bulk=ess * one, ess_tail=ess * one, ess_mean=ess * one, ess_square=ess * one,
         rhat=1.0001 * one, tau=one, ess_bulk_as_chains=one, ess_autocorr_time=one,
-        is_frozen=0 * one > 0, is_finite=one > 0, n_independent=4.0,
+        rhat_halves=one, t_halves=one, spread_halves=one, pareto_k=0 * one, n_tail=one,
+        n_distinct=1e3 * one, is_finite=one > 0, is_counted=one > 0, n_independent=4.0,
+        n_independent_square=4.0,
     )  # fmt: skip
     return Measured(
         timing=Timing(), evaluations=Evaluations(), parameters=NAMES,

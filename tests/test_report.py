@@ -34,13 +34,17 @@ def diagnostics(**given: Any) -> Diagnostics:
         "ess_bulk": 1000 * ones, "ess_tail": 900 * ones, "ess_mean": 1000 * ones,
         "ess_square": np.array([500.0, 400.0]), "rhat": 1.001 * ones, "tau": np.nan * ones,
         "ess_bulk_as_chains": np.nan * ones, "ess_autocorr_time": np.nan * ones,
-        "is_frozen": np.zeros(2, bool), "is_finite": np.ones(2, bool), "n_independent": 2.0,
+        "rhat_halves": np.nan * ones, "t_halves": np.nan * ones, "spread_halves": np.nan * ones,
+        "pareto_k": 0 * ones, "n_tail": 100 * ones, "n_distinct": 2000 * ones,
+        "is_finite": np.ones(2, bool), "is_counted": np.ones(2, bool), "n_independent": 2.0,
+        "n_independent_square": 2.0,
     }  # fmt: skip
     return Diagnostics(**{**whole, **given})
 
 
-def measured(*, sampling_s: float = 3.0, **given: Any) -> Measured:
+def measured(*, sampling_s: float = 3.0, frozen: str | None = None, **given: Any) -> Measured:
     return Measured(
+        frozen=frozen,
         timing=Timing(Duration(2.0, 1.9), Duration(1.0, 1.0), Duration(sampling_s, 2.9)),
         evaluations=Evaluations(n_grad_warmup=3000, n_grad_sampling=5000),
         parameters=("x[0]", "x[1]"),
@@ -81,7 +85,7 @@ def test_costs_are_time_and_evaluations_over_ess() -> None:
 
 TROUBLE = {
     "nonfinite": {"is_finite": np.array([True, False])},
-    "frozen": {"is_frozen": np.array([False, True])},
+    "frozen": {"frozen": "x[1]"},
     "not_converged": {"rhat": np.array([1.001, 1.2])},
     "too_few_draws": {"ess_bulk": np.array([1000.0, 399.0])},
 }

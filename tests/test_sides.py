@@ -82,6 +82,7 @@ def test_a_csv_becomes_series(csv: Write) -> None:
         "init": "uniform",
         "n_parameters": 3,
         "density_signature": 1.25,
+        "parameters": "",
     }
     assert series.first(1).replicate.tolist() == [1]
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from gradbench.compare.verdict import QUIET, Comparison, Policy, Row
 from gradbench.compare.words import over_models, time_per_evaluation, times
+from gradbench.records import to_plain
 from gradbench.report import Interval
 
 MARKER = "<!-- gradbench -->"  # a comment with it is the one to update
@@ -45,7 +46,7 @@ def to_json(found: Sequence[Comparison], policy: Policy) -> str:
             {"sentence": comparison.sentence, **asdict(comparison)} for comparison in found
         ],
     }
-    return json.dumps(_finite(plain), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(to_plain(plain), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def to_csv(found: Sequence[Comparison], policy: Policy) -> str:  # noqa: ARG001 - as the others
@@ -137,7 +138,7 @@ def benchmark(found: Sequence[Comparison], policy: Policy) -> str:  # noqa: ARG0
         for row in found[-1].rows
         if row.head is not None
     ]
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(to_plain(plain), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 FORMATS: dict[str, Callable[[Sequence[Comparison], Policy], str]] = {
@@ -236,12 +237,3 @@ def _bounds(interval: Interval | None) -> list[float | str]:
         return ["", "", ""]
     bounds = (interval.estimate, interval.low, interval.high)
     return [value if math.isfinite(value) else "" for value in bounds]
-
-
-def _finite(plain: object) -> object:
-    """Return plain data with None for every number that JSON does not have."""
-    if isinstance(plain, dict):
-        return {key: _finite(value) for key, value in plain.items()}
-    if isinstance(plain, list | tuple):
-        return [_finite(value) for value in plain]
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain

@@ -11,7 +11,6 @@ import io
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import compare, config, sides, store
+from gradbench import compare, config, records, sides, store
 from gradbench.compare import pair, rule
 from gradbench.compare.words import percent
 from gradbench.errors import SaveError, StoreError, did_you_mean
@@ -99,20 +98,15 @@ def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) ->
         ],
     }
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".baseline-", dir=root))
+        with store.new_folder(root, name) as scratch:
+            store.write(scratch / "config.yaml", resolved)
+            store.write(scratch / "baseline.json", records.to_json(plain, indent=1))
+            store.write(scratch / "replicates.csv", _csv(side, worst))
+            if path.exists():
+                shutil.rmtree(path)
+            scratch.rename(path)
     except OSError as error:
         raise SaveError(f"{root}: can't make a baseline: {error.strerror}") from error
-    try:
-        store.write(scratch / "config.yaml", resolved)
-        store.write(scratch / "baseline.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
-        store.write(scratch / "replicates.csv", _csv(side, worst))
-        scratch.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        scratch.rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return load(name, root)
 
 

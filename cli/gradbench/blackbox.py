@@ -11,8 +11,10 @@ from pickle import PicklingError
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.logprob.transforms import IntervalTransform
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
@@ -164,19 +166,24 @@ def value_of_gradient(fgraph: Any, node: Any) -> Any:
 
 
 def of_function(density: LogDensity) -> pm.Model:
-    """Return a plain function as a model: a flat variable for each name, and one potential.
+    """Return a plain function as a model: a variable for each name, and one potential.
+
+    The variables are flat, or uniform between their bounds.
 
     Raises:
         TypeError: the function doesn't return one number, or constrained no map of numbers.
-        Exception: whatever one of them raises at its first evaluation, at zero.
+        ValueError: a variable's bounds can't be transformed, or constrained gives its name.
+        Exception: whatever one of them raises at its first evaluation, where runs start or at zero.
     """
     functions = _traced(density) if density.kind == "jax" else _called(density)
+    if density.bounds is not None:
+        functions = _bounded(functions, density)
     with pm.Model() as model:
-        parts = [pm.Flat(name, shape=shape) for name, shape in density.shapes.items()]
+        parts = _variables(density)
         x = pt.concatenate([part.ravel() for part in parts])
         pm.Potential(POTENTIAL, Density(functions)(x))
         if density.constrained is not None:
-            _add(*_quantities(density, np.zeros(density.size)), x)
+            _add(*_quantities(density), x)
     return model
 
 
@@ -185,7 +192,7 @@ def likelihood(density: LogDensity) -> Callable[[FloatArray], float]:
 
     Raises:
         TypeError: it doesn't return one number.
-        Exception: whatever it raises at its first evaluation, at zero.
+        Exception: whatever it raises at its first evaluation, where runs start or at zero.
     """
     assert density.log_likelihood is not None
     alone = replace(density, function=density.log_likelihood, gradient=None)
@@ -235,10 +242,8 @@ def _add(functions: Functions, shapes: Mapping[str, tuple[int, ...]], x: Any) ->
         pm.Deterministic(name, values[end - size : end].reshape(shape))
 
 
-def _quantities(
-    density: LogDensity, at: FloatArray
-) -> tuple[Functions, Mapping[str, tuple[int, ...]]]:
-    """Return what computes the named quantities of a plain function, and their shapes at a point.
+def _quantities(density: LogDensity) -> tuple[Functions, Mapping[str, tuple[int, ...]]]:
+    """Return what computes the named quantities of a plain function, and their shapes.
 
     Raises:
         TypeError: they are no map of names to numbers.
@@ -246,7 +251,7 @@ def _quantities(
     """
     assert density.constrained is not None
     of_x = density.of_x(density.constrained)
-    first = of_x(at)
+    first = of_x(density.somewhere)
     if not isinstance(first, Mapping) or not all(isinstance(name, str) for name in first):
         raise TypeError(f"constrained must return a map of names to numbers, not {first!r}")
     if taken := {*density.shapes, POTENTIAL} & first.keys():
@@ -265,6 +270,76 @@ def _quantities(
 
     traced = partial(flat, library=jax.numpy)
     return Functions(values=jax.jit(jax.vmap(traced)), traced=traced), shapes
+
+
+def _variables(density: LogDensity) -> list[Any]:
+    """Return a function's variables, made in the model that is being built."""
+    ends = zip(*(density.named(end).values() for end in density.limits), strict=True)
+    begin = density.named(density.somewhere)
+    parts = []
+    for (name, shape), (low, high) in zip(density.shapes.items(), ends, strict=True):
+        is_low, is_high = np.isfinite(low), np.isfinite(high)
+        given: dict[str, Any] = {"shape": shape, "initval": begin[name]}
+        if is_low.all() and is_high.all():
+            given |= {} if density.transform else {"default_transform": None}
+            parts.append(pm.Uniform(name, low, high, **given))
+            continue
+        if density.transform and (is_low | is_high).any():
+            given["transform"] = _one_sided(name, low, high)
+        parts.append(pm.Flat(name, **given))
+    return parts
+
+
+def _one_sided(name: str, low: FloatArray, high: FloatArray) -> Any:
+    """Return the transform of a variable whose elements have a bound on one side, the same one."""
+    is_low, is_high = np.isfinite(low), np.isfinite(high)
+    if is_low.all() and not is_high.any():
+        return IntervalTransform(lambda *_: (pt.constant(low), None))
+    if is_high.all() and not is_low.any():
+        return IntervalTransform(lambda *_: (None, pt.constant(high)))
+    raise ValueError(
+        f"LogDensity: the elements of {name} have bounds on different sides, and one transform"
+        " can't have that; give them different names"
+    )
+
+
+def _bounded(functions: Functions, density: LogDensity) -> Functions:
+    """Return the evaluations with density 0 outside the bounds, where the function isn't called."""
+    low, high = density.limits
+    if functions.traced is not None:
+        function, centre = functions.traced, density.somewhere
+
+        def traced(x: Any) -> Any:
+            import jax.numpy as jnp
+
+            is_inside = ((low <= x) & (x <= high)).all()
+            # The inner where keeps the gradient free of the NaN that the function may give outside.
+            return jnp.where(is_inside, function(jnp.where(is_inside, x, centre)), -jnp.inf)
+
+        return _of_jax(traced)
+    slope = functions.gradients
+
+    def values(points: FloatArray) -> FloatArray:
+        is_inside = _is_inside(points, low, high)
+        found = np.full(len(points), -np.inf)
+        if is_inside.any():
+            found[is_inside] = functions.values(points[is_inside])
+        return found
+
+    def gradients(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        assert slope is not None
+        is_inside = _is_inside(points, low, high)
+        found, slopes = np.full(len(points), -np.inf), np.zeros(points.shape)
+        if is_inside.any():
+            found[is_inside], slopes[is_inside] = slope(points[is_inside])
+        return found, slopes
+
+    return Functions(values, gradients if slope else None)
+
+
+def _is_inside(points: FloatArray, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
+    is_inside: npt.NDArray[np.bool_] = ((low <= points) & (points <= high)).all(axis=1)
+    return is_inside
 
 
 def _called(density: LogDensity) -> Functions:
@@ -296,7 +371,7 @@ def _called(density: LogDensity) -> Functions:
             )
         return values(points), found
 
-    (gradients if slope else values)(np.zeros((1, density.size)))
+    (gradients if slope else values)(density.somewhere[None])
     return Functions(values, gradients if slope else None)
 
 
@@ -313,10 +388,17 @@ def _traced(density: LogDensity) -> Functions:
             f"the log-density must be one number, a scalar; its shape is {_shape(found)}"
             f"{_blobs(density)}"
         )
+    return _of_jax(function)
+
+
+def _of_jax(function: Callable[[Any], Any]) -> Functions:
+    import jax
+
     return Functions(
         values=jax.jit(jax.vmap(function)),
         gradients=jax.jit(jax.vmap(jax.value_and_grad(function))),
-        traced=function,
+        # What computes in float32 would not fit into the loops of JAX's samplers.
+        traced=lambda x: function(x).astype(np.float64),
     )
 
 

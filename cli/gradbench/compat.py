@@ -61,6 +61,15 @@ def jax_funcify() -> Any:
     return jax_funcify
 
 
+def if_else() -> Any:
+    """Return the class of PyTensor's lazy ``ifelse``."""
+    try:
+        from pytensor.conditional.op import IfElse
+    except ImportError:  # PyTensor 2
+        from pytensor.ifelse import IfElse
+    return IfElse
+
+
 def mode(backend: str) -> Any:
     """Return the PyTensor mode of a backend, None for what a PyMC user gets by default."""
     from pytensor.compile.mode import get_mode

@@ -1,6 +1,8 @@
 """YAML to a frozen ``Benchmark``: every key checked, every error with its place."""
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +26,7 @@ from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
 from gradbench.samplers.base import Options
 from gradbench.target import Init
 
+DEFAULT_INIT: Init = "uniform"
 MAX_CELLS = 100_000
 MAX_PROBLEMS = 10
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
@@ -64,6 +67,10 @@ class ModelEntry(_Map):
     posteriordb: str | None = Field(None, description="path of a copy of posteriordb")
     params: dict[str, JsonValue] = Field({}, description="arguments of its model() function")
     sweep: Sweep = Field({}, description="lists of values: one model for each combination")
+    init: Init | None = Field(None, description="where this model's runs start, if not as others")
+    parameters: list[str] = Field(
+        [], description="which quantities count: names, with * and ?; ~NAME is left out"
+    )
 
     def source(self, folder: Path) -> models.Source:
         """Return where it is; ``folder`` is where relative paths start.
@@ -158,7 +165,9 @@ class Benchmark(_Map):
     samplers: dict[Label, SamplerEntry] = Field(min_length=1, description="samplers by label")
     replicates: int = Field(5, ge=1, le=10_000, description="runs of each cell, seeds apart")
     seed: int = Field(20230829, ge=0, lt=2**63, description="all other seeds come from it")
-    init: Init = Field("uniform", description="where runs start")
+    init: Init | None = Field(
+        None, description="where runs start; own where the model's file says where, else uniform"
+    )
     threads: int = Field(1, ge=1, le=1024, description="of every thread pool in a worker")
     limits: Limits = Field(Limits(), description="what one cell may take")
     gates: Gates = Field(Gates(), description="when a result is not trusted")
@@ -169,15 +178,25 @@ def find(source: str) -> Path:
     """Return a config's file: a path, or the name of a shipped one.
 
     Raises:
-        ConfigError: there is no such file; the shipped names are listed.
+        ConfigError: there is no such file; the shipped names are listed. Or it is a model, or a
+            run's folder; what to type instead is told.
     """
     path = Path(source)
+    if path.suffix in models.SUFFIXES or source.startswith(posteriordb.PREFIX):
+        raise ConfigError(_instead(source))
+    if (path / "run.json").is_file():
+        raise ConfigError(
+            f"{source}: is a run's folder: gradbench run --resume {source} finishes it,"
+            f" gradbench run {path / 'config.yaml'} runs it anew"
+        )
     if path.exists():
         return path
     shipped = _shipped()
     known = sorted(shipped)
     if (name := source.removesuffix(".yaml")) in shipped:
         return shipped[name]
+    if source in models.names():
+        raise ConfigError(_instead(source))
     raise ConfigError(
         f"{source}: no such file, and no shipped config of this name"
         f"{did_you_mean(name, known)} (shipped: {', '.join(known)})"
@@ -329,6 +348,24 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
 
 
+def _instead(model: str) -> str:
+    """Return what to type where a model stands in a config's place."""
+    stem = Path(model.removeprefix(posteriordb.PREFIX)).stem
+    label = re.sub(r"[^A-Za-z0-9_.+-]", "_", stem).lstrip("_.+-")[:64] or "mine"
+    use = json.dumps(model, ensure_ascii=False)  # which YAML reads as it is meant
+    return (
+        f"{model}: this is a model, and a config is wanted: a file that names models and samplers."
+        f"\nTo check the model: gradbench check-model {shlex.quote(model)}"
+        f"\nTo run samplers on it, write these lines to {label}.yaml, then: gradbench run"
+        f" {label}.yaml\n\n"
+        f"name: {label}\n"
+        f"models: {{{label}: {{use: {use}}}}}\n"
+        "samplers: {nuts: {use: pymc_nuts, tune: 1000, draws: 1000},"
+        " emcee: {use: emcee, walkers: 40, tune: 1000, draws: 2000}}\n"
+        "replicates: 3"
+    )
+
+
 def _shipped() -> dict[str, Path]:
     folders = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
@@ -356,14 +393,27 @@ def _validate(document: Document) -> Benchmark:
 
 
 def _resolve(benchmark: Benchmark, folder: Path) -> Benchmark:
-    """Return it with model files absolute and every sampler's defaults written out."""
-    entries = {label: entry.absolute(folder) for label, entry in benchmark.models.items()}
+    """Return it with model files absolute, and all defaults written out."""
+    entries = {
+        label: _started(entry.absolute(folder), folder)
+        if benchmark.init is None
+        else entry.absolute(folder)
+        for label, entry in benchmark.models.items()
+    }
     filled = {}
     for label, entry in benchmark.samplers.items():
         first = {name: values[0] for name, values in entry.sweep.items()}
         options = {k: v for k, v in entry.resolved(first).items() if k not in entry.sweep}
         filled[label] = SamplerEntry(use=entry.use, sweep=entry.sweep, **options)
-    return benchmark.model_copy(update={"models": entries, "samplers": filled})
+    init = benchmark.init or DEFAULT_INIT
+    return benchmark.model_copy(update={"models": entries, "samplers": filled, "init": init})
+
+
+def _started(entry: ModelEntry, folder: Path) -> ModelEntry:
+    """Return a model's entry that starts from the model's own points, if its file gives any."""
+    if entry.init is None and models.gives_starts(entry.source(folder)):
+        return entry.model_copy(update={"init": "own"})
+    return entry
 
 
 def _second_look(benchmark: Benchmark, document: Document, folder: Path) -> Iterator[ConfigError]:

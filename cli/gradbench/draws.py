@@ -43,7 +43,8 @@ class Draws:
             independent of each other. Independent chains each have a number of their own.
         evaluations: exact counts.
         stats: what the sampler says of each draw, shape (chains, draws) each, under ArviZ's names
-            (``diverging``, ``acceptance_rate``, ``tree_depth``); absent where it has no meaning.
+            (``diverging``, ``acceptance_rate``, ``reached_max_treedepth``); absent where it has
+            no meaning.
         acceptance_rate: mean over the kept draws, or None.
         is_approximate: whether they are independent draws from something that was fitted to the
             posterior: they say how well it fits, and have no effective sample size.

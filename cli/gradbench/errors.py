@@ -1,5 +1,11 @@
 """The errors a user can meet, each with the exit code it ends the program with."""
 
+import re
+
+DISTRIBUTION = "gradbench-mcmc"  # on PyPI the name gradbench belongs to another project
+MAX_HEADLINE = 400  # characters
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")  # ECMA-48
+
 
 class GradbenchError(Exception):
     """A message for the user: what was read, where, and what is allowed instead."""
@@ -37,6 +43,28 @@ class LongRunError(GradbenchError):
     """A long run gave no moments that could be kept as a reference."""
 
     exit_code = 1
+
+
+def pip_install(extra: str = "") -> str:
+    """Return the command that installs gradbench, with an extra of it if one is named."""
+    return f'pip install "{DISTRIBUTION}[{extra}]"' if extra else f"pip install {DISTRIBUTION}"
+
+
+def headline(message: str) -> str:
+    """Return a message's first line that says something, without a terminal's colours.
+
+    A line that ends in a colon goes on in the next. What a library adds below, such as a backtrace,
+    is for those who look for its cause.
+    """
+    lines = (" ".join(line.split()) for line in ESCAPES.sub("", message).splitlines())
+    found = ""
+    for line in lines:
+        if not re.search(r"\w", line):
+            continue  # a rule, or nothing
+        found = f"{found} {line}".lstrip()
+        if not line.endswith(":"):
+            break
+    return found if len(found) <= MAX_HEADLINE else found[: MAX_HEADLINE - 1] + "…"
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

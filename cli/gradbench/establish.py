@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gradbench.errors import LongRunError, ModelError, SamplerError, StoreError
 from gradbench.execute import Display, sources
 from gradbench.grid import Cell
 from gradbench.pool import Demand, Findings, Pooled
-from gradbench.result import CellResult, Measured
+from gradbench.result import CellResult, Measured, counted
 from gradbench.runner import Runner
 from gradbench.target import ReferenceMoments, scalars
 
@@ -158,7 +159,7 @@ def run(order: Order, display: Display) -> Established:
     first = grid.cells(made)
     params = models.resolved(order.path, first[0].params)
     with Runner(made, sources(made, Path()), display) as runner:
-        runner.preflight(first)
+        runner.preflight(first, must_suit="all")
         shapes, machine = runner.shapes(first[0]), runner.machine()
         lengths = {}
         for cell, measured in _measured(runner, first, display):
@@ -169,7 +170,7 @@ def run(order: Order, display: Display) -> Established:
                     " stored(__file__, ...)"
                 )
             lengths[cell.sampler] = length(cell.sampler, measured, order, len(first))
-        runs = long_runs(runner, made, lengths, order, display)
+        runs = _counted(long_runs(runner, made, lengths, order, display))
     measured = next(iter(runs.values()))[0]
     return Established(
         findings=pool.judge(runs, order.demand),
@@ -178,6 +179,12 @@ def run(order: Order, display: Display) -> Established:
         shapes=shapes,
         versions={"python": machine["python"], **machine["versions"]},
     )
+
+
+def _counted(runs: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:
+    """Return the runs with only those parameters that count in all of them."""
+    every = iter(counted([run for of_one in runs.values() for run in of_one]))
+    return {sampler: list(islice(every, len(of_one))) for sampler, of_one in runs.items()}
 
 
 def long_runs(
@@ -212,7 +219,7 @@ def long_runs(
         for cell, measured in _measured(runner, todo, display):
             runs[cell.sampler].append(measured)
         for sampler, done in runs.items():
-            ess = float(np.min(pool.of_sampler(done).ess))
+            ess = float(np.min(pool.of_sampler(counted(done)).ess))
             most = max(len(done), order.max_draws // (done[0].n_chains * done[0].n_draws))
             if ess < share:
                 wanted[sampler] = min(most, math.ceil(MARGIN * len(done) * share / max(1.0, ess)))
@@ -222,7 +229,7 @@ def long_runs(
 def _measured(
     runner: Runner, cells: Sequence[Cell], display: Display
 ) -> Iterator[tuple[Cell, Measured]]:
-    """Yield what each cell gave.
+    """Yield what each cell gave, of what counts.
 
     Raises:
         LongRunError: one gave nothing.
@@ -236,7 +243,10 @@ def _measured(
             reason = found.reason or "its draws are not the posterior's"
             raise LongRunError(f"{found.cell.sampler}: {found.status}: {reason}{advice}")
         display.finished()
-        yield found.cell, found.measured
+        (measured,) = counted([found.measured])
+        if not measured.parameters:
+            raise LongRunError(f"{found.cell.sampler}: {found.reason}")
+        yield found.cell, measured
 
 
 def length(sampler: str, first: Measured, order: Order, n_samplers: int) -> tuple[int, int]:

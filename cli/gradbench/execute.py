@@ -1,6 +1,6 @@
 """From a plan to a results folder: every finished cell is on disk before the next one starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from gradbench.density import DensityCheck
 from gradbench.errors import StoreError
 from gradbench.models import Source
 from gradbench.report import Summary
-from gradbench.result import CellResult
+from gradbench.result import CellResult, Status
 from gradbench.runner import Observer, Runner
 from gradbench.store import RunFolder
 
@@ -55,8 +55,12 @@ def start(
             return _run(runner, cells, folder, display, save_draws=save_draws)
 
 
-def resume(path: Path, display: Display, *, save_draws: bool) -> Outcome:
-    """Run what is missing in a run's folder.
+def resume(
+    path: Path, display: Display, *, save_draws: bool, retry: Set[Status] = frozenset()
+) -> Outcome:
+    """Run what is missing in a run's folder, and again the cells of these statuses.
+
+    What a cell that is run again had is kept until its new result is there.
 
     Raises:
         StoreError: it is no run's folder, another process writes there, or a model has changed.
@@ -71,13 +75,13 @@ def resume(path: Path, display: Display, *, save_draws: bool) -> Outcome:
                 f"{path}: {models_at[label].path} has changed since this run began;"
                 " restore the model, or start a new run"
             )
-    done = {result.cell.id for result in stored.results}
+    done = {result.cell.id for result in stored.results if result.status not in retry}
     todo = [cell for cell in grid.cells(benchmark) if cell.id not in done]
     folder = RunFolder(path)
     display.planned(len(todo) + len(done))
     display.finished(len(done))
     with store.locked(folder), Runner(benchmark, models_at, display) as runner:
-        runner.preflight(todo)
+        runner.preflight(todo, must_suit="none")
         return _run(runner, todo, folder, display, save_draws=save_draws)
 
 
@@ -114,7 +118,7 @@ def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) 
 def tabulate(folder: RunFolder) -> list[Summary]:
     """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
     stored = store.read(folder.path)
-    summaries = report.summaries(stored.results, stored.checks)
+    summaries = report.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
     store.write(folder.path / "results.csv", export.to_csv(summaries))
     parameters = report.parameter_rows(stored.results)
     store.write(folder.path / "parameters.csv", export.to_csv(parameters))

@@ -2,31 +2,31 @@
 
 import csv
 import io
-import json
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from gradbench import records
 from gradbench.errors import StoreError
 from gradbench.report import ParameterRow, Summary
 
 
 def to_csv(table: Sequence[Summary] | Sequence[ParameterRow]) -> str:
-    """Return a table as CSV with a header; no value is an empty field, floats are exact."""
+    """Return a table as CSV with a header; what is no finite number is empty, floats are exact."""
     kind = type(table[0]) if table else Summary
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in table)
+    writer.writerows(records.to_plain(row) for row in table)
     return text.getvalue()
 
 
 def to_json(table: Sequence[Summary], *, indent: int = 2) -> str:
     """Return a table as a JSON array of objects, one per cell, under the CSV's names."""
-    return json.dumps([asdict(row) for row in table], indent=indent, allow_nan=False) + "\n"
+    return records.to_json(table, indent=indent)
 
 
 def from_csv(path: Path) -> list[Summary]:

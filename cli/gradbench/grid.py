@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import product
 from typing import Any
 
-from gradbench.config import Benchmark
+from gradbench.config import DEFAULT_INIT, Benchmark
 from gradbench.target import Init
 
 Key = tuple[str, str]  # the labels of a model and a sampler
@@ -29,6 +29,7 @@ class Cell:
         replicate: counts from 0.
         seed: of the sampler.
         start_seed: of the starting points, the same for all samplers of a replicate.
+        parameters: which quantities count, as ``Target`` takes them; empty for the default.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Cell:
     replicate: int
     seed: int
     start_seed: int
+    parameters: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -55,8 +57,13 @@ class Cell:
         return f"{slug(self.model)}-{slug(self.sampler)}-{self.replicate}-{digest}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        return asdict(self)
+        """Return plain data, ready for JSON.
+
+        Without ``parameters`` where none were chosen: a cell then is what it was before there
+        were any.
+        """
+        plain = asdict(self)
+        return plain if self.parameters else {k: v for k, v in plain.items() if k != "parameters"}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Cell":
@@ -65,7 +72,7 @@ class Cell:
         Raises:
             TypeError: a field is missing or unknown.
         """
-        return cls(**plain)
+        return cls(**{**plain, "parameters": tuple(plain.get("parameters", ()))})
 
 
 def cells(benchmark: Benchmark) -> list[Cell]:
@@ -81,13 +88,14 @@ def cells(benchmark: Benchmark) -> list[Cell]:
             sampler=sampler,
             sampler_use=sampler_use,
             options=options,
-            init=benchmark.init,
+            init=benchmark.models[split(model)[0]].init or benchmark.init or DEFAULT_INIT,
             threads=benchmark.threads,
             replicate=replicate,
             seed=_seed(benchmark.seed, model, sampler, replicate),
             start_seed=_seed(benchmark.seed, model, "", replicate),
+            parameters=parameters,
         )
-        for model, model_use, params in _models(benchmark)
+        for model, model_use, params, parameters in _models(benchmark)
         for replicate in range(benchmark.replicates)
         for sampler, sampler_use, options in _samplers(benchmark)
     ]
@@ -98,10 +106,11 @@ def slug(label: str) -> str:
     return "".join(c if c.isalnum() or c in "._+-=" else "_" for c in label)
 
 
-def _models(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _models(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
     for label, model in benchmark.models.items():
         for suffix, point in points(model.sweep):
-            yield label + suffix, model.use, {**model.params, **point}
+            params = {**model.params, **point}
+            yield label + suffix, model.use, params, tuple(model.parameters)
 
 
 def _samplers(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any]]]:

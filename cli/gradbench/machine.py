@@ -7,8 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gradbench import __version__
+
 PACKAGES = (
-    "gradbench",
     "numpy",
     "scipy",
     "pymc",
@@ -51,7 +52,10 @@ def describe() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "versions": {
+            "gradbench": __version__,
+            **{name: version for name in PACKAGES if (version := _version(name))},
+        },
     }
 
 

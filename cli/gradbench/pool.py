@@ -177,7 +177,10 @@ class Findings:
 
 
 def judge(runs: Mapping[str, Sequence[Measured]], demand: Demand) -> Findings:
-    """Return what the runs of two samplers or more say, held against a demand."""
+    """Return what the runs of two samplers or more say, held against a demand.
+
+    All of them must have the same parameters, those that count: see ``result.counted``.
+    """
     parameters = next(iter(runs.values()))[0].parameters
     pools = {sampler: of_sampler(of_one) for sampler, of_one in runs.items()}
     whole = of_all(runs)

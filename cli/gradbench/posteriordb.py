@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradbench import compat
-from gradbench.errors import ModelError, did_you_mean
+from gradbench.errors import ModelError, did_you_mean, pip_install
 from gradbench.reference import Moments, Reference
 from gradbench.stan import StanProgram, included
 
@@ -33,9 +33,7 @@ def home(database: str | None, folder: Path) -> Path:
     for path in (place, place / "posterior_database"):
         if (path / "posteriors").is_dir():
             if find_spec("posteriordb") is None:
-                raise ModelError(
-                    'posteriordb is not installed: pip install "gradbench[posteriordb]"'
-                )
+                raise ModelError(f"posteriordb is not installed: {pip_install('posteriordb')}")
             return path
     raise ModelError(f"{place}: is no copy of posteriordb; get one with '{CLONE}'")
 

@@ -6,21 +6,24 @@ into one flat record per cell (the CSV), ``rows`` turns those into one row per m
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from gradbench import diagnostics, grid
+from gradbench import diagnostics, grid, trust
+from gradbench.config import Gates
 from gradbench.density import DensityCheck
+from gradbench.diagnostics import Diagnostics
 from gradbench.draws import FloatArray
 from gradbench.grid import Key
-from gradbench.result import COSTED, UNFINISHED, CellResult, Measured
+from gradbench.result import COSTED, UNFINISHED, CellResult, Measured, counted
 
 MS = 1e3
 CONTRADICTED = frozenset({"biased", "overstated"})
+MAX_NAMED = 3  # parameters of heavy tails
 DECISIVE = 2.0  # times what chance allows: of one replicate, bias or an ESS claimed fourfold
 MIN_POINTS = 3  # of a power law: two always lie on one
 
@@ -32,7 +35,10 @@ class Summary:
     Costs are None unless the status is ok or unreliable; an approximation has neither costs nor
     effective sample sizes, only what its draws are off by. ``ess`` is the mean over parameters of
     the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
-    square. Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
+    Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    All of this is over the parameters that count: ``parameters`` says which were chosen, and
+    ``uncounted`` what else doesn't count, and why.
     """
 
     model: str
@@ -88,6 +94,8 @@ class Summary:
     n_grad_warmup: int | None = None
     n_grad_sampling: int | None = None
     n_divergences: int | None = None
+    n_saturated: int | None = None
+    heavy_tails: str | None = None
     acceptance_rate: float | None = None
     log_evidence: float | None = None
     log_evidence_se: float | None = None
@@ -100,6 +108,10 @@ class Summary:
     density_gradient_error: float | None = None
     density_n_points: int | None = None
     density_signature: float | None = None
+    start: str | None = None
+    start_span: float | None = None
+    density_note: str | None = None
+    density_findings: str | None = None
     reference: str | None = None
     backend: str | None = None
     fingerprint: str | None = None
@@ -109,6 +121,8 @@ class Summary:
     start_seed: int
     params: str
     options: str
+    parameters: str | None = None
+    uncounted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +139,8 @@ class Row:
     """One model and sampler over its replicates: a line of the table. None prints as a dash.
 
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
-    standard errors that its ESS claims, and what chance allows.
+    standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
+    shares of the kept transitions.
     """
 
     model: str
@@ -142,6 +157,9 @@ class Row:
     evaluations_per_ess: Interval | None
     rhat: float | None
     n_divergences: int | None
+    diverged: float | None
+    saturated: float | None
+    heavy_tails: str | None
     error_sd: float | None
     log_evidence: tuple[float, float] | None
     calibration: Interval | None
@@ -149,7 +167,8 @@ class Row:
     status: str
     n_status: int
     reason: str
-    init: str
+    start: str
+    start_span: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,22 +240,35 @@ class ParameterRow:
     error_based_ess: float | None
     error_based_ess_low: float | None
     error_based_ess_high: float | None
+    is_counted: bool
 
 
-def summaries(results: Sequence[CellResult], checks: Sequence[DensityCheck] = ()) -> list[Summary]:
+def summaries(
+    results: Sequence[CellResult],
+    checks: Sequence[DensityCheck] = (),
+    *,
+    gates: Gates = Gates(),  # noqa: B008 - frozen
+) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
     Errors against known moments are judged over all replicates of a model and sampler; where they
-    contradict the claimed ESS, all its costed cells become biased or overstated. Exponents are
-    those of a sweep's cells together.
+    contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
+    replicates agree; where they don't, none of them converged. Exponents are those of a sweep's
+    cells together.
     """
     checked = {check.model: check for check in checks}
     done: dict[str, Summary] = {}
-    for group in _by_sampler(results).values():
-        across = _across(group)
+    for whole in _by_sampler(results).values():
+        agreed, group = trust.agreement(whole, gates), trust.existing(whole)
+        across = (
+            _across(group),
+            _Across({"rhat_across_replicates": agreed.rhat}, agreed.status, agreed.reason),
+        )
         for result in group:
-            summary = replace(_summary(result, checked.get(result.cell.model)), **across.columns)
-            done[result.cell.id] = across.contradict(summary)
+            summary = _summary(result, checked.get(result.cell.model))
+            for said in across:
+                summary = said.contradict(replace(summary, **said.columns))
+            done[result.cell.id] = summary
     return _with_exponents([done[result.cell.id] for result in results])
 
 
@@ -304,7 +336,7 @@ def growths(found: Iterable[Summary]) -> list[Growth]:
 
 def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
     """Return one row per finished cell and parameter."""
-    groups = _by_sampler(results)
+    groups = {key: trust.existing(group) for key, group in _by_sampler(results).items()}
     error_based = {key: _error_based(group) for key, group in groups.items()}
     table = []
     for result in (result for group in groups.values() for result in group):
@@ -320,6 +352,7 @@ def parameter_rows(results: Iterable[CellResult]) -> list[ParameterRow]:
                     replicate=result.cell.replicate,
                     parameter=name,
                     **{key: _number(values[i]) for key, values in columns.items()},
+                    is_counted=bool(result.measured.diagnostics.is_counted[i]),
                 )
             )
     return table
@@ -348,38 +381,28 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         start_seed=cell.start_seed,
         params=json.dumps(dict(cell.params)),
         options=json.dumps(dict(cell.options)),
+        parameters=", ".join(cell.parameters) or None,
         density_value_error=None if check is None else check.value_error,
         density_gradient_error=None if check is None else check.gradient_error,
         density_n_points=None if check is None else check.n_points,
         density_signature=None if check is None else check.signature,
+        density_note=None if check is None else check.notes.get(cell.sampler),
+        density_findings=None if check is None else "; ".join(check.findings) or None,
     )
     if result.measured is None:
         return bare
-    costs = _costs(result.measured) if result.status in COSTED else {}
-    return replace(bare, **_columns(result.measured), **costs)
+    (judged,) = counted([result.measured])
+    costs = _costs(judged) if result.status in COSTED else {}
+    return replace(bare, **_columns(result.measured, judged), **costs)
 
 
-def _columns(measured: Measured) -> dict[str, Any]:
-    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
-    worst = np.fmin(found.ess_mean, found.ess_square)
-    parameters = _parameter_columns(measured)
-    sizes = {
-        "ess": _number(np.mean(found.ess_bulk)),
-        "ess_worst": _number(np.min(worst)),
-        "worst_parameter": measured.parameters[int(np.argmin(worst))],
-        "ess_geometric_mean": _number(_geometric_mean(found.ess_mean)),
-        "ess_bulk_min": _number(np.min(found.ess_bulk)),
-        "ess_tail_min": _number(np.min(found.ess_tail)),
-        "ess_mean_min": _number(np.min(found.ess_mean)),
-        "ess_square_min": _number(np.min(found.ess_square)),
-        "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
-        "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
-        "rhat_max": _number(np.max(found.rhat)),
-        "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
-    }
+def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
+    timing, counts = measured.timing, measured.evaluations
+    parameters = _parameter_columns(judged)
+    why = [f"{name} ({reason})" for name, reason in measured.uncounted.items()]
     return {
         # Independent draws from the wrong distribution: their number says nothing.
-        **(dict.fromkeys(sizes) if measured.is_approximate else sizes),
+        **({} if measured.is_approximate or not judged.parameters else _sizes(judged, parameters)),
         "error_rms_sd": _rms(parameters["error_sd"]),
         "square_error_rms_sd": _rms(parameters["square_error_sd"]),
         "z_max": _largest(np.abs(parameters["z"])),
@@ -392,6 +415,8 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "sampling_cpu_s": timing.sampling.cpu_s,
         **asdict(counts),
         "n_divergences": measured.n_divergences,
+        "n_saturated": measured.n_saturated,
+        "heavy_tails": _heavy_tails(judged),
         "acceptance_rate": measured.acceptance_rate,
         "log_evidence": measured.log_evidence,
         "log_evidence_se": measured.log_evidence_se,
@@ -400,16 +425,38 @@ def _columns(measured: Measured) -> dict[str, Any]:
         "n_parameters": len(measured.parameters),
         "peak_memory_bytes": measured.peak_memory_bytes,
         "load": measured.load,
+        "start": measured.start,
+        "start_span": measured.start_span,
         "reference": measured.reference_source,
         "backend": measured.backend,
         "fingerprint": measured.fingerprint,
+        "uncounted": "; ".join(why) or None,
     }
 
 
-def _costs(measured: Measured) -> dict[str, Any]:
-    found, timing, counts = measured.diagnostics, measured.timing, measured.evaluations
+def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, Any]:
+    found = judged.diagnostics
+    worst = smallest_ess(found)
+    return {
+        "ess": _number(np.mean(found.ess_bulk)),
+        "ess_worst": _number(np.min(worst)),
+        "worst_parameter": judged.parameters[int(np.argmin(worst))],
+        "ess_geometric_mean": _number(_geometric_mean(_or_ranks(found.ess_mean, found))),
+        "ess_bulk_min": _number(np.min(found.ess_bulk)),
+        "ess_tail_min": _number(np.min(found.ess_tail)),
+        "ess_mean_min": _number(np.fmin.reduce(found.ess_mean)),
+        "ess_square_min": _number(np.fmin.reduce(found.ess_square)),
+        "ess_bulk_as_chains": _number(np.mean(found.ess_bulk_as_chains)),
+        "ess_autocorr_time": _number(np.mean(found.ess_autocorr_time)),
+        "rhat_max": _number(np.max(found.rhat)),
+        "autocorrelation_times_min": _number(np.min(parameters["autocorrelation_times"])),
+    }
+
+
+def _costs(judged: Measured) -> dict[str, Any]:
+    found, timing, counts = judged.diagnostics, judged.timing, judged.evaluations
     ess = float(np.mean(found.ess_bulk))
-    worst = float(np.min(np.fmin(found.ess_mean, found.ess_square)))
+    worst = float(np.min(smallest_ess(found)))
     spent = timing.warmup + timing.sampling
     n_evaluations = counts.n_logp + counts.n_grad
     return {
@@ -420,6 +467,29 @@ def _costs(measured: Measured) -> dict[str, Any]:
         "evaluations_per_ess": n_evaluations / ess,
         "worst_evaluations_per_ess": n_evaluations / worst,
     }
+
+
+def smallest_ess(found: Diagnostics) -> FloatArray:
+    """Return the smaller ESS of mean and square, shape (n,); of ranks where neither exists."""
+    smaller: FloatArray = np.fmin(found.ess_mean, found.ess_square)
+    return _or_ranks(smaller, found)
+
+
+def _or_ranks(ess: FloatArray, found: Diagnostics) -> FloatArray:
+    return np.where(np.isnan(ess), np.fmin(found.ess_bulk, found.ess_tail), ess)
+
+
+def _heavy_tails(measured: Measured) -> str | None:
+    """Return which parameters have no variance, with their Pareto k; None where all have one."""
+    found = measured.diagnostics
+    heavy = np.isnan(found.ess_mean) & (found.pareto_k > trust.NO_VARIANCE)
+    named = [
+        f"{name} {k:.2f}"
+        for name, k, is_heavy in zip(measured.parameters, found.pareto_k, heavy, strict=True)
+        if is_heavy
+    ]
+    more = [f"{len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
+    return ", ".join([*named[:MAX_NAMED], *more]) or None
 
 
 def _parameter_columns(measured: Measured) -> dict[str, FloatArray]:
@@ -470,6 +540,15 @@ def _errors(measured: Measured) -> tuple[FloatArray, FloatArray, FloatArray, Flo
     )
 
 
+def _spreads(measured: Measured) -> tuple[FloatArray, FloatArray]:
+    """Return the run's own sds over the reference's, of x and of (x - mean)²; NaN where unknown."""
+    found, reference = measured.diagnostics, measured.reference
+    if reference is None:
+        unknown = np.full(len(measured.parameters), np.nan)
+        return unknown, unknown
+    return found.sd / reference.sd, found.square_sd / reference.square_sd
+
+
 # -- replicates of one model and sampler -----------------------------------------------------
 
 
@@ -482,9 +561,12 @@ class _Across:
     reason: str = ""
 
     def contradict(self, summary: Summary) -> Summary:
-        """Return the summary with its costs removed, if it has any and is contradicted."""
+        """Return the summary, contradicted if it has costs: they go, or are only marked."""
         if self.status is None or summary.status not in COSTED:
             return summary
+        if self.status in COSTED:
+            is_fine = summary.status == "ok"
+            return replace(summary, status=self.status, reason=self.reason) if is_fine else summary
         costs = [name for name in Summary.__slots__ if name.endswith("per_ess")]
         uncosted: dict[str, Any] = dict.fromkeys(costs, None)
         return replace(summary, status=self.status, reason=self.reason, **uncosted)
@@ -508,26 +590,42 @@ def _believed(group: Sequence[CellResult]) -> list[Measured]:
 
 
 def _across(group: Sequence[CellResult]) -> _Across:
-    finished = _believed(group)
+    finished = counted(_believed(group))
+    if not finished or not finished[0].parameters:
+        return _Across({})
     if len(finished) < 2:
-        return _alone(finished[0]) if finished else _Across({})
+        return _alone(finished[0])
     found = [measured.diagnostics for measured in finished]
-    columns: dict[str, Any] = {"rhat_across_replicates": _number(np.max(_nested_rhat(finished)))}
+    columns: dict[str, Any] = {}
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
-    worth = float(np.mean([d.n_independent for d in found]))
+    spreads = [_spreads(measured) for measured in finished]
     claims = {
-        "calibration": ([d.ess_mean for d in found], [e[0] for e in errors], errors[0][2]),
-        "square_calibration": ([d.ess_square for d in found], [e[1] for e in errors], errors[0][3]),
+        "calibration": (
+            [d.ess_mean for d in found],
+            [e[0] for e in errors],
+            [s[0] for s in spreads],
+            errors[0][2],
+            [d.n_independent for d in found],
+        ),
+        "square_calibration": (
+            [d.ess_square for d in found],
+            [e[1] for e in errors],
+            [s[1] for s in spreads],
+            errors[0][3],
+            [d.n_independent_square for d in found],
+        ),
     }
     status, reason = None, ""
-    for name, (claimed, error, error_se) in claims.items():
+    for name, (claimed, error, spread, error_se, worths) in claims.items():
         known = np.isfinite(error).all(axis=0)
         if not known.any():
             continue
         ess, off, se = np.array(claimed)[:, known], np.array(error)[:, known], error_se[known]
+        worth = float(np.mean(worths))
         judged = diagnostics.calibration(ess, off, n_independent=worth, reference_se=se)
+        sure = diagnostics.bounded(off, np.array(spread)[:, known])
         columns[name] = _number(judged.ratio)
         columns[f"{name}_low"] = _number(judged.low)
         columns[f"{name}_high"] = _number(judged.high)
@@ -537,13 +635,15 @@ def _across(group: Sequence[CellResult]) -> _Across:
             columns["error_based_ess_low"] = _number(typical / judged.high)
             columns["error_based_ess_high"] = _number(typical / judged.low)
         what = "mean" if name == "calibration" else "second moment"
-        biased = diagnostics.is_biased(off, ess, reference_se=se)
+        biased = diagnostics.is_biased(sure, ess, reference_se=se)
         if biased.any() and status is None:
             worst = int(np.argmax(np.where(biased, np.abs(off.mean(axis=0)), 0)))
             parameter = np.array(finished[0].parameters)[known][worst]
             status = "biased"
             reason = f"the {what} of {parameter} is off by {off.mean(axis=0)[worst]:+.2f} sd"
-        elif judged.is_overstated and status is None:
+        elif status is None and diagnostics.is_overstated(
+            ess, sure, n_independent=worth, reference_se=se
+        ):
             status = "overstated"
             reason = (
                 f"the ESS claimed for the {what} is {_times(judged.ratio)}"
@@ -559,6 +659,7 @@ def _times(ratio: float) -> str:
 def _alone(measured: Measured) -> _Across:
     """Return what one replicate says: an error far beyond chance contradicts its ESS."""
     error, _, error_se, _ = _errors(measured)
+    error = diagnostics.bounded(error, _spreads(measured)[0])
     z = np.abs(_z(error, measured.diagnostics.ess_mean, error_se))
     z = np.where(np.abs(error) > diagnostics.BIASED_SD, np.nan_to_num(z), 0)
     worst = int(np.argmax(z))
@@ -570,13 +671,6 @@ def _alone(measured: Measured) -> _Across:
         f" that its ESS claims, where chance allows {allowed:.1f}"
     )
     return _Across({}, "overstated", reason)
-
-
-def _nested_rhat(finished: Sequence[Measured]) -> FloatArray:
-    """Return R-hat with each replicate as one superchain, shape (n_parameters,)."""
-    means = np.array([measured.diagnostics.mean for measured in finished])
-    sds = np.array([measured.diagnostics.sd for measured in finished])
-    return diagnostics.rhat_across(means, sds**2)
 
 
 # -- rows ------------------------------------------------------------------------------------
@@ -602,6 +696,9 @@ def _row(group: Sequence[Summary]) -> Row:
         evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
         rhat=_worst_rhat(group),
         n_divergences=_sum(_values(group, "n_divergences")),
+        diverged=_share(group, "n_divergences"),
+        saturated=_share(group, "n_saturated"),
+        heavy_tails=first.heavy_tails,
         error_sd=_mean(_values(group, "error_rms_sd")),
         log_evidence=_evidence(group),
         calibration=_calibration(first),
@@ -609,7 +706,8 @@ def _row(group: Sequence[Summary]) -> Row:
         status=status,
         n_status=n_status,
         reason=reason,
-        init=first.init,
+        start=next((s.start for s in group if s.start is not None), first.init),
+        start_span=max(_values(group, "start_span"), default=None),
     )
 
 
@@ -623,11 +721,15 @@ def _row_status(group: Sequence[Summary]) -> tuple[str, int, str]:
 
 
 def _worst_rhat(group: Sequence[Summary]) -> float | None:
-    values = [
-        *_values(group, "rhat_max"),
-        *(() if _values(group, "rhat_max") else _values(group, "rhat_across_replicates")),
-    ]
-    return max(values, default=None)
+    columns = ("rhat_max", "rhat_across_replicates")
+    return max((value for name in columns for value in _values(group, name)), default=None)
+
+
+def _share(group: Iterable[Summary], column: str) -> float | None:
+    """Return the share of kept transitions that a column counts; None where none does."""
+    counted = [s for s in group if getattr(s, column) is not None]
+    n_transitions = sum((s.n_chains or 0) * (s.n_draws or 0) for s in counted)
+    return sum(_values(counted, column)) / n_transitions if n_transitions else None
 
 
 def _evidence(group: Sequence[Summary]) -> tuple[float, float] | None:

@@ -1,25 +1,32 @@
 """What became of a cell: its status, why, and what was measured."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from gradbench.batch import Form
 from gradbench.diagnostics import Diagnostics
-from gradbench.draws import Evaluations, FloatArray
+from gradbench.draws import Evaluations
 from gradbench.grid import Cell
+from gradbench.records import from_plain, to_plain
 from gradbench.target import ReferenceMoments
-from gradbench.timing import Duration, Timing
+from gradbench.timing import Timing
 
-SCHEMA_VERSION = 4  # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd
+# 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, starts,
+# counted parameters, frozen coordinates, halves, tails, saturated trees, null for every number that
+# is not finite.
+SCHEMA_VERSION = 5
 
 Status = Literal[
     "ok",  # nothing speaks against the number
     "approximate",  # draws from something fitted: judged by its errors, never costed
-    "unreliable",  # an ensemble shorter than ten autocorrelation times: costed, and marked
+    "unreliable",  # a short ensemble, a lone chain, divergences: costed, and marked
     "too_few_draws",  # an effective sample size too small to be estimated
-    "not_converged",  # R-hat over the limit
+    "not_converged",  # R-hat over the limit: of chains, of replicates, of a run's halves
+    "diverged",  # more than a quarter of the kept transitions did
     "frozen",  # a chain that never moved
     "nonfinite",  # NaN or infinity among the draws
     "timeout",  # over the time limit
@@ -61,6 +68,16 @@ class Measured:
         is_approximate: whether the draws are independent ones from a fitted approximation.
         log_evidence: log of the marginal likelihood, where the sampler gives it.
         log_evidence_se: the sampler's own standard error of that.
+        batch_form: how the target goes through many points at once; None in older results.
+        start: ``init`` as it was carried out: ``bounds`` where uniform was in the model's bounds.
+        start_span: how far apart the starting points were, in sds of the draws on the unconstrained
+            space, in the coordinate where that is most; None for a lone one.
+        is_weighted: whether it is one weighted sample, which is no chain.
+        n_saturated: kept trajectories at the maximum tree depth; None where there is none.
+        frozen: the free coordinate that never moved in a chain, or in all walkers of an ensemble;
+            None where all did, and in results of older versions.
+        nonfinite: the free coordinate that was NaN or infinite in a draw, likewise.
+        uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
     """
 
     timing: Timing
@@ -82,19 +99,28 @@ class Measured:
     is_approximate: bool = False
     log_evidence: float | None = None
     log_evidence_se: float | None = None
+    batch_form: Form | None = None
+    frozen: str | None = None
+    nonfinite: str | None = None
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    start: str | None = None
+    start_span: float | None = None
+    is_weighted: bool = False
+    n_saturated: int | None = None
+
+    @property
+    def n_transitions(self) -> int:
+        """Kept draws of all chains together."""
+        return self.n_chains * self.n_draws
+
+    @property
+    def is_lone_chain(self) -> bool:
+        """Whether it is a single Markov chain."""
+        return self.n_chains == 1 and not (self.is_weighted or self.is_approximate)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what is not finite becomes None."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        reference, rate = self.reference, self.acceptance_rate
-        return plain | {
-            "timing": asdict(self.timing),
-            "acceptance_rate": None if rate is None or np.isnan(rate) else rate,
-            "evaluations": asdict(self.evaluations),
-            "diagnostics": self.diagnostics.to_json(),
-            "reference": reference
-            and {name: _plain(getattr(reference, name)) for name in ReferenceMoments.__slots__},
-        }
+        return dict(to_plain(self))
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Measured":
@@ -103,41 +129,57 @@ class Measured:
         Raises:
             KeyError, TypeError, ValueError: something is missing or of another shape.
         """
-        timing = {phase: Duration(**spent) for phase, spent in plain["timing"].items()}
-        reference = plain["reference"]
-        return cls(
-            **{
-                **plain,
-                "timing": Timing(**timing),
-                "evaluations": Evaluations(**plain["evaluations"]),
-                "parameters": tuple(plain["parameters"]),
-                "diagnostics": Diagnostics.from_json(plain["diagnostics"]),
-                "reference": reference
-                and ReferenceMoments(
-                    **{name: np.array(values, float) for name, values in reference.items()}
-                ),
-            }
-        )
+        # Before version 5 only weighted samples had an evidence.
+        is_weighted = plain.get("log_evidence") is not None
+        return from_plain(cls, {"is_weighted": is_weighted, **plain})
+
+
+def counted(runs: Sequence[Measured]) -> list[Measured]:
+    """Return runs of one model with only those parameters that count in all of them.
+
+    Whatever is said of a run as a whole is said of these.
+    """
+    names = [np.array(run.parameters)[run.diagnostics.is_counted].tolist() for run in runs]
+    kept = set(names[0]).intersection(*names[1:]) if names else set()
+    return [_only(run, np.array([name in kept for name in run.parameters])) for run in runs]
+
+
+def _only(run: Measured, those: npt.NDArray[np.bool_]) -> Measured:
+    if those.all():
+        return run
+    return replace(
+        run,
+        parameters=tuple(np.array(run.parameters)[those].tolist()),
+        diagnostics=run.diagnostics.only(those),
+        reference=run.reference and run.reference.only(those),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """A cell, what became of it, why, and what was measured if it finished."""
+    """A cell and what became of it.
+
+    Attributes:
+        cell: what was to be measured.
+        status: what became of it.
+        reason: why, in one line.
+        measured: what was measured if it finished.
+        details: all that the library or the dying worker said, of which the reason is a line.
+    """
 
     cell: Cell
     status: Status
     reason: str = ""
     measured: Measured | None = None
+    details: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "cell": self.cell.to_json(),
-            "status": self.status,
-            "reason": self.reason,
-            "measured": self.measured and self.measured.to_json(),
-        }
+        """Return plain data, ready for JSON.
+
+        Raises:
+            TypeError: there is something in it that is no data.
+        """
+        return {"schema_version": SCHEMA_VERSION, **to_plain(self)}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "CellResult":
@@ -150,13 +192,4 @@ class CellResult:
             raise ValueError(
                 f"schema version {plain['schema_version']} is newer than this gradbench"
             )
-        return cls(
-            cell=Cell.from_json(plain["cell"]),
-            status=plain["status"],
-            reason=plain["reason"],
-            measured=plain["measured"] and Measured.from_json(plain["measured"]),
-        )
-
-
-def _plain(array: FloatArray) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in array.tolist()]
+        return from_plain(cls, {k: v for k, v in plain.items() if k != "schema_version"})

@@ -8,26 +8,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
 from gradbench import __version__, density, machine, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
-from gradbench.errors import InterpreterError, ModelError, SamplerError
+from gradbench.errors import InterpreterError, ModelError, SamplerError, headline, pip_install
 from gradbench.examine import Examination
 from gradbench.grid import Cell, Key
 from gradbench.models import Source
 from gradbench.plant import Planted
 from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
 
+Answer = TypeVar("Answer")
+
+LOG_BYTES = 2**16  # kept of what a dying worker wrote, from its end
 POLL_S = 0.1  # how often a worker's memory is looked at; the worker itself is not disturbed
 
 
@@ -42,13 +46,25 @@ class Observer(Protocol):
 
 
 class Stopped(Exception):  # noqa: N818 - a limit reached is no error
-    """A worker gave no result: it raised, died, or was ended at a limit."""
+    """A worker gave no result: it raised, died, or was ended at a limit.
 
-    def __init__(self, status: Status, reason: str, kind: str = "") -> None:
-        super().__init__(reason)
+    Attributes:
+        status: that its cells have.
+        said: the message, of one line or many.
+        details: what there is beside it: a traceback, or the last of the worker's log.
+    """
+
+    def __init__(self, status: Status, said: str, details: str = "") -> None:
+        super().__init__(said)
         self.status = status
-        self.reason = reason
-        self.kind = kind
+        self.said = said
+        self.details = details
+
+    def of(self, cell: Cell) -> CellResult:
+        """Return what it makes of a cell."""
+        reason = headline(self.said)
+        details = self.details or (self.said if self.said != reason else "")
+        return CellResult(cell, self.status, reason, details=details)
 
 
 class Worker:
@@ -89,7 +105,7 @@ class Worker:
         if "ok" in reply:
             return reply["ok"]
         status: Status = "out_of_memory" if reply["kind"] == "MemoryError" else "failed"
-        raise Stopped(status, reply["error"], reply["kind"])
+        raise Stopped(status, reply["error"], reply["details"])
 
     @property
     def is_alive(self) -> bool:
@@ -126,10 +142,12 @@ class Worker:
     def _death(self) -> Stopped:
         code = self._process.wait()
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - LOG_BYTES))
+        log = self._log.read().decode(errors="replace").strip()
+        lines = log.splitlines()
         last = next((line for line in lines if line.startswith("Fatal")), "".join(lines[-1:]))
-        return Stopped("crashed", f"the worker died of {cause}" + (f": {last}" if last else ""))
+        said = f"the worker died of {cause}" + (f": {last}" if last else "")
+        return Stopped("crashed", said, log)
 
 
 class Runner:
@@ -176,16 +194,21 @@ class Runner:
     ) -> None:
         self._close_workers()
 
-    def preflight(self, cells: Sequence[Cell]) -> None:
+    def preflight(
+        self, cells: Sequence[Cell], *, must_suit: Literal["all", "any", "none"] = "any"
+    ) -> None:
         """Build every model once and ask every sampler whether it can run on it.
 
-        A sampler that suits some of the models has the status ``unsuited`` on the others.
-        A worker that dies or passes a limit here is no mistake of the user's: it becomes the
-        status of its cells later on.
+        A sampler that can't has the status ``unsuited`` on that model. A worker that dies or passes
+        a limit here is no mistake of the user's: it becomes the status of its cells later on.
+
+        Args:
+            cells: those that will be run.
+            must_suit: how many of the samplers must suit their model, or nothing is run.
 
         Raises:
             ModelError: a model file raises, or returns something that can't be sampled.
-            SamplerError: a sampler isn't installed, or can't run on any of the models.
+            SamplerError: a sampler isn't installed, or too few suit their model.
         """
         if not cells:
             return
@@ -198,44 +221,37 @@ class Runner:
                 {"use": c.sampler_use, "options": dict(c.options)} for c in one_of_each.values()
             ]
             self._observer.compiling(label, "")
-            worker = self._spares[0]
             try:
-                answer = worker.call(
+                answer = self._ask(
                     "describe",
                     source=self._sources[label].to_json(),
                     params=dict(first.params),
                     init=first.init,
                     runs=runs,
+                    counted=list(first.parameters),
                 )
             except Stopped as stopped:
                 if stopped.status == "failed":
-                    raise ModelError(f"models.{label}: {stopped.reason}") from stopped
-                self._spares.remove(worker)
-                worker.close()
-                self._start_spares(1)
+                    raise ModelError(f"models.{label}: {stopped.said}") from stopped
                 continue
             for cell, complaint in zip(one_of_each.values(), answer["complaints"], strict=True):
                 if complaint is not None:
                     self._unsuited[cell.key] = Stopped("unsuited", complaint)
-        self._refuse_useless({cell.key for cell in cells})
-
-    def _refuse_useless(self, keys: Set[Key]) -> None:
-        """Raise a line for each model of a sampler that suits none."""
-        useful = {sampler for model, sampler in keys if (model, sampler) not in self._unsuited}
-        lines = [
-            f"samplers.{sampler}: on model {model}: {stopped.reason}"
-            for (model, sampler), stopped in self._unsuited.items()
-            if sampler not in useful
-        ]
-        if lines:
+        n_unsuited = len({cell.key for cell in cells} & self._unsuited.keys())
+        allowed = {"all": 0, "any": len({cell.key for cell in cells}) - 1, "none": n_unsuited}
+        if n_unsuited > allowed[must_suit]:
+            lines = [
+                f"samplers.{sampler}: on model {model}: {stopped.said}"
+                for (model, sampler), stopped in self._unsuited.items()
+            ]
             raise SamplerError("\n".join(lines))
 
     def _require(self, uses: Mapping[str, str]) -> None:
         """Raise a line for each sampler, by label, whose library the workers lack."""
         try:
-            remedies = self._spares[0].call("remedies", uses=sorted(set(uses.values())))
+            remedies = self._ask("remedies", uses=sorted(set(uses.values())))
         except Stopped as stopped:
-            raise SamplerError(f"no worker could be asked: {stopped.reason}") from stopped
+            raise SamplerError(f"no worker could be asked: {stopped.said}") from stopped
         if missing := {label: use for label, use in uses.items() if use in remedies}:
             lines = [
                 f"samplers.{label}: {use} is not installed: {remedies[use]}"
@@ -246,8 +262,7 @@ class Runner:
 
     def machine(self) -> dict[str, Any]:
         """Return what the workers run on, with the versions of their interpreter's packages."""
-        self._start_spares(1)
-        described: dict[str, Any] = self._spares[0].call("machine")
+        described: dict[str, Any] = self._ask("machine")
         return described
 
     def shapes(self, cell: Cell) -> dict[str, tuple[int, ...]]:
@@ -256,12 +271,11 @@ class Runner:
         Raises:
             ModelError: the model can't be built or compiled.
         """
-        self._start_spares(1)
         source = self._sources[cell.model].to_json()
         try:
-            found = self._spares[0].call("shapes", source=source, params=dict(cell.params))
+            found = self._ask("shapes", source=source, params=dict(cell.params))
         except Stopped as stopped:
-            raise ModelError(f"models.{cell.model}: {stopped.reason}") from stopped
+            raise ModelError(f"models.{cell.model}: {stopped.said}") from stopped
         return {name: tuple(shape) for name, shape in found.items()}
 
     def longer(self, cells: Sequence[Cell], share: float) -> dict[Key, Planted]:
@@ -272,15 +286,13 @@ class Runner:
         """
         planted = {}
         for label, group in groupby(cells, key=lambda cell: cell.model):
-            for sampler, cell in _first_of_each(list(group)).items():
-                self._start_spares(1)
+            suited = [cell for cell in group if cell.key not in self._unsuited]
+            for sampler, cell in _first_of_each(suited).items():
                 source = self._sources[label].to_json()
                 try:
-                    work = self._spares[0].call(
-                        "calibrate", source=source, cell=cell.to_json(), share=share
-                    )
+                    work = self._ask("calibrate", source=source, cell=cell.to_json(), share=share)
                 except Stopped as stopped:
-                    raise ModelError(f"{sampler} on {label}: {stopped.reason}") from stopped
+                    raise ModelError(f"{sampler} on {label}: {stopped.said}") from stopped
                 planted[cell.key] = Planted(work=work)
         return planted
 
@@ -315,8 +327,7 @@ class Runner:
                 given_up[cell.sampler] = refusal
         for cell in cells:
             if cell.sampler in given_up:
-                stopped = given_up[cell.sampler]
-                yield CellResult(cell, stopped.status, stopped.reason)
+                yield given_up[cell.sampler].of(cell)
             else:
                 yield self._run_cell(cell, save_to)
 
@@ -327,7 +338,7 @@ class Runner:
             self._observer.sampling(cell)
             answer = worker.call("sample", cell=cell.to_json(), save=save)
         except Stopped as stopped:
-            return CellResult(cell, stopped.status, stopped.reason)
+            return stopped.of(cell)
         measured = Measured.from_json(answer)
         status, reason = trust.judge(measured, self._benchmark.gates)
         return CellResult(cell, status, reason, measured)
@@ -351,10 +362,7 @@ class Runner:
         at: list[list[float]] | None = None
         for sampler, cell in _first_of_each(cells).items():
             try:
-                worker = self._warm(cell)
-                if at is None:
-                    at = worker.call("points")
-                probes[sampler] = Probe(**worker.call("probe", at=at))
+                at, probes[sampler] = _twice(partial(self._probe, cell, at))
             except Stopped as stopped:
                 out[sampler] = stopped
         if at is None or not probes:
@@ -362,6 +370,12 @@ class Runner:
         check = density.judge(label, np.array(at), probes)
         refused = {sampler: Stopped("refused", reason) for sampler, reason in check.refused.items()}
         return check, out | refused
+
+    def _probe(self, cell: Cell, at: list[list[float]] | None) -> tuple[list[list[float]], Probe]:
+        """Return the points of the density check, made here if need be, and what is found there."""
+        worker, is_first = self._warm(cell), at is None
+        at = at or worker.call("points")
+        return at, Probe(**worker.call("probe", at=at, with_target=is_first))
 
     def _warm(self, cell: Cell) -> Worker:
         """Return the worker that has this cell's model and sampler compiled."""
@@ -372,6 +386,11 @@ class Runner:
                 return worker
             worker.close()
         self._observer.compiling(cell.model, cell.sampler)
+        worker = self._workers[cell.sampler] = _twice(lambda: self._built(cell))
+        return worker
+
+    def _built(self, cell: Cell) -> Worker:
+        """Return a new worker that has compiled this cell's model and sampler."""
         self._start_spares(1)
         worker = self._spares.pop(0)
         try:
@@ -385,8 +404,25 @@ class Runner:
         except BaseException:
             worker.close()
             raise
-        self._workers[cell.sampler] = worker
         return worker
+
+    def _ask(self, do: str, **arguments: Any) -> Any:
+        """Return the answer of a worker that has compiled nothing yet, and stays so.
+
+        Raises:
+            Stopped: as in ``Worker.call``.
+        """
+
+        def answer() -> Any:
+            self._start_spares(1)
+            try:
+                return self._spares[0].call(do, **arguments)
+            except Stopped as stopped:
+                if stopped.status != "failed":
+                    self._spares.pop(0).close()
+                raise
+
+        return _twice(answer)
 
     def _start_spares(self, n: int) -> None:
         """Have n workers ready, no more than there are cores: they import side by side."""
@@ -415,7 +451,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     try:
         found = worker.call("examine", source=source.to_json(), params=dict(params))
     except Stopped as stopped:
-        raise ModelError(stopped.reason) from stopped
+        raise ModelError(stopped.said) from stopped
     finally:
         worker.close()
     return Examination.from_json(found)
@@ -442,14 +478,36 @@ def interpreter(path: Path) -> str:
         said = "".join(answer.stderr.strip().splitlines()[-1:])
         raise InterpreterError(
             f"{path}: gradbench can't be imported there ({said});"
-            f" install it with: {python} -m pip install gradbench=={__version__}"
+            f" install it with: {python} -m {pip_install()}=={__version__}"
         )
     if answer.stdout.strip() != str(SCHEMA_VERSION):
         raise InterpreterError(
             f"{path}: has another version of gradbench; both sides need the same:"
-            f" {python} -m pip install gradbench=={__version__}"
+            f" {python} -m {pip_install()}=={__version__}"
         )
     return str(python)
+
+
+def _twice(attempt: Callable[[], Answer]) -> Answer:
+    """Return what an attempt gives; where a worker dies in it, what a second one gives.
+
+    A death before any sampling would cost a model all cells of a sampler, and is often no fault of
+    theirs: the system ends the largest process when memory runs short.
+
+    Raises:
+        Stopped: the second attempt failed too, or the first one otherwise than by a death.
+    """
+    try:
+        return attempt()
+    except Stopped as stopped:
+        if stopped.status != "crashed":
+            raise
+        first = stopped
+    try:
+        return attempt()
+    except Stopped as second:
+        said = f"{second.said} (the second attempt; the first: {first.said})"
+        raise Stopped(second.status, said, f"{first.details}\n\n{second.details}") from second
 
 
 def _first_of_each(cells: Sequence[Cell]) -> dict[str, Cell]:

@@ -200,6 +200,7 @@ def _plantings(
     keys = dict.fromkeys(cell.key for cell in cells)
     yield "twice", "density twice", "time", dict.fromkeys(keys, Planted(copies=1))
     with Runner(benchmark, sources, display) as runner:
+        runner.preflight(cells)
         longer = runner.longer(cells, SHARE)
     yield "longer", f"evaluation {percent(1 + SHARE)}", "time", longer
     detuned = Planted(is_detuned=True)

@@ -17,7 +17,7 @@ from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.grid import Cell, Key
 from gradbench.report import Summary
-from gradbench.result import CellResult
+from gradbench.result import CellResult, counted
 from gradbench.store import Stored
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
@@ -25,7 +25,8 @@ COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling"
 CPU = ("warmup_cpu_s", "sampling_cpu_s")
 WORDS = ("params", "options", "init")  # of the setup, as they stand in a CSV
 NUMBERS = ("n_parameters", "density_signature")
-COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS)
+COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS, "parameters")
+OPTIONAL = frozenset({"density_signature", "parameters"})  # not in older ones
 
 Setup = Mapping[str, Any]
 
@@ -127,7 +128,7 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
-    found = report.summaries(run.results, run.checks)
+    found = report.summaries(run.results, run.checks, gates=run.benchmark.gates)
     setups = {(s.model, s.sampler): setup(s) for s in found}
     worst = _worst(run.results)
     config = str(Path(name) / "config.yaml")
@@ -139,7 +140,8 @@ def planned(cells: Iterable[Cell]) -> Side:
     unknown = dict.fromkeys(NUMBERS)
     setups = {
         cell.key: {
-            "params": cell.params, "options": cell.options, "init": cell.init, **unknown
+            "params": cell.params, "options": cell.options, "init": cell.init,
+            "parameters": ", ".join(cell.parameters), **unknown
         }
         for cell in cells
     }  # fmt: skip
@@ -222,7 +224,8 @@ def _series(
 def setup(summary: Summary) -> Setup:
     """Return what must be the same on both sides of a comparison."""
     plain = {name: getattr(summary, name) for name in (*WORDS, *NUMBERS)}
-    return plain | {name: json.loads(plain[name]) for name in ("params", "options")}
+    plain |= {name: json.loads(plain[name]) for name in ("params", "options")}
+    return plain | {"parameters": summary.parameters or ""}
 
 
 def _record(summary: Summary) -> tuple[Key, Record]:
@@ -243,7 +246,7 @@ def _records(
 ) -> Iterator[tuple[Key, Fields]]:
     """Yield a CSV's records; note the setup of each model and sampler where it first stands."""
     header = next(lines, [])
-    if missing := [name for name in COLUMNS[:-1] if name not in header]:
+    if missing := [name for name in COLUMNS if name not in {*header, *OPTIONAL}]:
         raise StoreError(f"{path}: not a results.csv: it has no column {missing[0]!r}")
     at = {name: header.index(name) for name in COLUMNS if name in header}
     words = itemgetter(*(at[name] for name in (*IDENTITY, *WORDS)))
@@ -289,19 +292,20 @@ def _setup(line: Mapping[str, str]) -> Setup:
         "init": line["init"],
         "n_parameters": int(size) if size else None,
         "density_signature": float(signature) if signature else None,
+        "parameters": line.get("parameters", ""),
     }
 
 
 def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float]]]:
-    """Return the smaller ESS of mean and square, by model and sampler, parameter, replicate."""
+    """Return each parameter's smallest ESS, by model and sampler, parameter, replicate."""
     worst: dict[Key, dict[str, dict[int, float]]] = {}
     for result in results:
         if result.measured is None:
             continue
         of_cell = worst.setdefault(result.cell.key, {})
-        found = result.measured.diagnostics
-        smaller = np.fmin(found.ess_mean, found.ess_square)
-        for name, ess in zip(result.measured.parameters, smaller.tolist(), strict=True):
+        (judged,) = counted([result.measured])
+        smallest = report.smallest_ess(judged.diagnostics)
+        for name, ess in zip(judged.parameters, smallest.tolist(), strict=True):
             of_cell.setdefault(name, {})[result.cell.replicate] = ess
     return worst
 

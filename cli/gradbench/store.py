@@ -2,18 +2,25 @@
 
 import json
 import os
+import re
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gradbench import config, grid
+from gradbench import config, grid, records
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import SaveError, StoreError
 from gradbench.result import SCHEMA_VERSION, CellResult
+
+SCRATCH = re.compile(r"\..+\.(\d+)\.tmp")  # what a process, named by its id, has not finished
+STALE_S = 60.0  # scratch lives for less: older than this, it is not another machine's at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,17 @@ class RunFolder:
         self.path = path
 
     def add(self, result: CellResult) -> None:
-        """Write a finished cell.
+        """Write a finished cell; a result that can't be put as JSON is written as ``failed``.
 
         Raises:
             SaveError: it can't be written; what was there before is untouched.
         """
-        write(self.path / "cells" / f"{result.cell.id}.json", _json(result.to_json()))
+        try:
+            text = records.to_json(result.to_json())
+        except (TypeError, ValueError) as error:
+            failed = CellResult(result.cell, "failed", f"its result can't be written: {error}")
+            text = records.to_json(failed.to_json())
+        write(self.path / "cells" / f"{result.cell.id}.json", text)
 
     def add_check(self, check: DensityCheck) -> None:
         """Write a model's density check.
@@ -55,45 +67,75 @@ class RunFolder:
         Raises:
             SaveError: it can't be written.
         """
-        write(self.path / "density" / f"{grid.slug(check.model)}.json", _json(asdict(check)))
+        write(self.path / "density" / f"{grid.slug(check.model)}.json", records.to_json(check))
 
     @property
     def draws(self) -> Path:
-        """The folder for saved draws, made when first asked for."""
+        """The folder for saved draws, made when first asked for.
+
+        Raises:
+            SaveError: it can't be made.
+        """
         folder = self.path / "draws"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"{folder}: can't be made: {error.strerror}") from error
         return folder
 
 
 def create(root: Path, benchmark: Benchmark, about: Mapping[str, Any]) -> RunFolder:
     """Return a new folder ``root/<name>/<UTC time>/`` with the resolved config.
 
-    ``about`` goes into its ``run.json``: the machine, and the fingerprints of the models.
+    It has that name once it is whole: a run that is killed before leaves no folder that can't be
+    read. ``about`` goes into its ``run.json``: the machine, and the fingerprints of the models.
 
     Raises:
         SaveError: it can't be made.
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    parent = root / benchmark.name
     try:
-        path = _new_folder(root / benchmark.name, stamp)
-        for name in ("cells", "density"):
-            (path / name).mkdir()
+        with new_folder(parent, stamp) as scratch:
+            for name in ("cells", "density"):
+                (scratch / name).mkdir()
+            write(scratch / "config.yaml", config.dump(benchmark))
+            started = {"schema_version": SCHEMA_VERSION, "started": stamp, **about}
+            write(scratch / "run.json", records.to_json(started))
+            return RunFolder(_named(scratch, parent, stamp))
     except OSError as error:
         raise SaveError(f"{root}: can't make a results folder: {error.strerror}") from error
-    write(path / "config.yaml", config.dump(benchmark))
-    write(
-        path / "run.json",
-        _json({"schema_version": SCHEMA_VERSION, "started": stamp, **about}),
-    )
-    return RunFolder(path)
+
+
+@contextmanager
+def new_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Give a hidden folder, to be filled and then renamed; what is not renamed is removed.
+
+    So are those that killed processes left in ``parent``.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep(parent)
+    suffix = f".{os.getpid()}.tmp"
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=suffix, dir=parent))
+    try:
+        scratch.chmod(0o755)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[RunFolder]:
     """Hold the folder for this process; the lock goes with the process, however it ends.
 
+    What an earlier process was writing when it was killed is removed.
+
     Raises:
         StoreError: another gradbench is writing there.
+        SaveError: the folder can't be written to.
     """
     from filelock import FileLock, Timeout
 
@@ -104,7 +146,11 @@ def locked(folder: RunFolder) -> Iterator[RunFolder]:
         raise StoreError(
             f"{folder.path}: another gradbench is writing there; wait for it"
         ) from error
+    except OSError as error:
+        raise SaveError(f"{folder.path}: can't be written to: {error.strerror}") from error
     try:
+        for path in (folder.path, *(p for p in folder.path.iterdir() if p.is_dir())):
+            _sweep(path, is_held=True)
         yield folder
     finally:
         lock.release()
@@ -156,28 +202,50 @@ def write(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise SaveError(f"{path}: can't be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    """Make and return ``parent/name``, or ``name-2`` and so on where another run was as quick."""
-    parent.mkdir(parents=True, exist_ok=True)
+def _named(scratch: Path, parent: Path, name: str) -> Path:
+    """Rename a folder to ``parent/name``, or ``name-2`` and so on where another run was as quick.
+
+    Return its new path.
+    """
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number}")
         try:
-            path.mkdir()
-        except FileExistsError:
+            return scratch.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
             number += 1
-        else:
-            return path
+
+
+def _sweep(folder: Path, *, is_held: bool = False) -> None:
+    """Remove what killed processes were writing in a folder.
+
+    In one that this process holds that is all scratch; elsewhere other processes may be at work, of
+    this machine or of another one that shares the folder.
+    """
+    for path in folder.iterdir():
+        if match := SCRATCH.fullmatch(path.name):
+            with suppress(OSError):  # another process was quicker, or it isn't ours
+                if is_held or _is_abandoned(path, int(match[1])):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_abandoned(path: Path, pid: int) -> bool:
+    import psutil
+
+    return not psutil.pid_exists(pid) and time.time() - path.stat().st_mtime > STALE_S
 
 
 def _read_result(file: Path) -> CellResult:
     try:
         return CellResult.from_json(_load(file))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{file}: not a cell's result: {error}; delete it to run it again"
         ) from error
@@ -185,9 +253,8 @@ def _read_result(file: Path) -> CellResult:
 
 def _read_check(file: Path) -> DensityCheck:
     try:
-        plain = _load(file)
-        return DensityCheck(**{**plain, "samplers": tuple(plain["samplers"])})
-    except (KeyError, TypeError) as error:
+        return records.from_plain(DensityCheck, _load(file))
+    except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(f"{file}: not a density check: {error}") from error
 
 
@@ -196,7 +263,3 @@ def _load(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{file}: can't be read as JSON: {error}") from error
-
-
-def _json(plain: Mapping[str, Any]) -> str:
-    return json.dumps(plain, allow_nan=False, separators=(",", ":")) + "\n"

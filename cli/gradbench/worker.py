@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -19,19 +20,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gradbench import compat, density, diagnostics, machine, models, plant, samplers
-from gradbench.draws import Draws
+from gradbench.columns import Columns
+from gradbench.diagnostics import Roles
+from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
 from gradbench.examine import examine
 from gradbench.grid import Cell
 from gradbench.models import Source
 from gradbench.plant import Planted
+from gradbench.records import to_plain
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
 from gradbench.target import Init, Target
 from gradbench.timing import Duration, Stopwatch, Timing
 
+TRIED_FIRST: tuple[Init, ...] = ("own", "prior")  # made by the model's file: mistakes cost no cell
 N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
 
 
@@ -51,14 +57,22 @@ class Session:
         params: dict[str, Any],
         init: Init,
         runs: list[dict[str, Any]],
+        counted: list[str],
     ) -> dict[str, Any]:
         """Load a model; return its dimension and why each of the runs can't be, if so."""
-        target = Target(*models.load(Source.from_json(source), params))
+        loaded = models.load(Source.from_json(source), params)
+        target = Target(*loaded, init=init, counted=counted)
         target.require(init)
         complaints = []
+        n_starts = 1
         for run in runs:
             sampler = samplers.load(run["use"])
-            complaints.append(sampler.unsuited(target, sampler.Options(**run["options"])))
+            options = sampler.Options(**run["options"])
+            complaints.append(sampler.unsuited(target, options))
+            n_starts = max(n_starts, options.n_starts)
+        if init in TRIED_FIRST:
+            tried = Target(*loaded, mode="FAST_COMPILE", init=init)
+            tried.starts(init, np.random.default_rng(0), n_starts)
         return {"ndim": target.ndim, "complaints": complaints}
 
     def shapes(
@@ -69,7 +83,7 @@ class Session:
 
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
-        return asdict(examine(Source.from_json(source), params))
+        return dict(to_plain(examine(Source.from_json(source), params)))
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -105,9 +119,9 @@ class Session:
         points: list[list[float]] = density.points(self.target).tolist()
         return points
 
-    def probe(self, at: list[list[float]]) -> dict[str, Any]:
-        """Return what the sampler's density and the target's are at these points."""
-        return asdict(density.probe(self.built, self.target, np.array(at)))
+    def probe(self, at: list[list[float]], *, with_target: bool) -> dict[str, Any]:
+        """Return what the sampler's density, and the target's if asked, are at these points."""
+        return asdict(density.probe(self.built, self.target if with_target else None, np.array(at)))
 
     def calibrate(self, source: dict[str, str | None], cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""
@@ -130,6 +144,8 @@ class Session:
         draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
         measured = self._measure(
             draws,
+            start,
+            start_kind=self.target.meaning(parsed.init),
             timing=replace(stopwatch.timing, compile=self._compiling),
             peak_memory_bytes=machine.peak_memory_bytes(),
             load=load,
@@ -152,11 +168,19 @@ class Session:
         return self._built
 
     def _measure(
-        self, draws: Draws, *, timing: Timing, peak_memory_bytes: int, load: float
+        self,
+        draws: Draws,
+        start: FloatArray,
+        *,
+        start_kind: str,
+        timing: Timing,
+        peak_memory_bytes: int,
+        load: float,
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
-        diverging = draws.stats.get("diverging")
+        frozen = diagnostics.is_frozen(draws.values, draws.groups)
+        nonfinite = ~np.isfinite(draws.values).all(axis=(0, 1))
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
@@ -167,7 +191,7 @@ class Session:
             n_chains=n_chains,
             n_draws=n_draws,
             is_ensemble=len(np.unique(draws.groups)) < n_chains,
-            n_divergences=None if diverging is None else int(np.count_nonzero(diverging)),
+            n_divergences=_count(draws, "diverging"),
             acceptance_rate=draws.acceptance_rate,
             peak_memory_bytes=peak_memory_bytes,
             fingerprint=_fingerprint(draws),
@@ -177,15 +201,23 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            batch_form=target.batch_form,
+            frozen=_first(frozen, target),
+            nonfinite=_first(nonfinite, target),
+            uncounted=target.uncounted,
+            start=start_kind,
+            start_span=_span(start, draws),
+            is_weighted=draws.weights is not None,
+            n_saturated=_count(draws, "reached_max_treedepth"),
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
-        scratch = path.with_suffix(".tmp")
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
             compat.save_draws(
                 scratch,
-                self.target.named(draws.values),
+                self.target.named(draws.values, self.target.diagnosed),
                 draws.stats,
                 attributes,
                 dims=self.target.dims,
@@ -208,20 +240,45 @@ def _compiled(
     loaded = models.load(Source.from_json(source), parsed.params)
     plant.plant(loaded.model, planted)
     stopwatch.start("compile")
-    target = Target(*loaded, mode=compat.mode(options.target_backend))
+    mode = compat.mode(options.target_backend)
+    target = Target(*loaded, init=parsed.init, counted=parsed.parameters, mode=mode)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
 
 
 def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
-    values = target.constrain(draws.values)
-    reference_mean = None if target.reference is None else target.reference.mean
-    if draws.weights is None:
-        return diagnostics.compute(values, draws.groups, reference_mean=reference_mean)
-    return diagnostics.compute_weighted(
-        values[0], draws.weights, draws.families, reference_mean=reference_mean
-    )
+    mean = None if target.reference is None else target.reference.mean
+    roles = Roles(target.is_free, target.is_candidate, target.may_tie)
+    with Columns(draws.values, target.constrain, len(target.parameters)) as values:
+        if draws.weights is None:
+            return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
+        return diagnostics.compute_weighted(
+            values, draws.weights, draws.families, reference_mean=mean, roles=roles
+        )
+
+
+def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:
+    """Return the name of the first of those coordinates, shape (ndim,); None for none."""
+    return target.coordinates[int(np.argmax(those))] if those.any() else None
+
+
+def _span(start: FloatArray, draws: Draws) -> float | None:
+    """Return how far apart starting points (n, ndim) are, in sds of draws of chains, or None."""
+    if len(start) == 1 or draws.weights is not None:
+        return None
+    spans = [
+        np.ptp(start[:, i]) / sd
+        for i in range(start.shape[1])
+        if (sd := np.std(draws.values[..., i])) > 0 and np.isfinite(sd)
+    ]
+    return float(max(spans)) if spans else None
+
+
+def _count(draws: Draws, stat: str) -> int | None:
+    """Return for how many draws a statistic is true, None if the sampler doesn't report it."""
+    values = draws.stats.get(stat)
+    return None if values is None else int(np.count_nonzero(values))
 
 
 def _fingerprint(draws: Draws) -> str:
@@ -252,13 +309,14 @@ def serve(connection: "Connection[Any, Any]") -> None:
         except EOFError:
             return
         try:
-            reply = {"ok": known[request["do"]](**request["with"])}
-        except GradbenchError as error:
-            reply = {"error": str(error), "kind": type(error).__name__}
+            # Python's JSON has NaN and infinity, which tell one log-density from another.
+            reply = json.dumps({"ok": known[request["do"]](**request["with"])})
         except Exception as error:
             kind = type(error).__name__
-            reply = {"error": f"{kind}: {error}", "kind": kind}
-        connection.send_bytes(json.dumps(reply).encode())
+            said = str(error) if isinstance(error, GradbenchError) else f"{kind}: {error}"
+            details = traceback.format_exc()
+            reply = json.dumps({"error": said, "kind": kind, "details": details})
+        connection.send_bytes(reply.encode())
 
 
 def main() -> None:

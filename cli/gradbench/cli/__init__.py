@@ -1,15 +1,17 @@
 """The ``gradbench`` command: words and flags; exceptions become exit codes here."""
 
 import importlib
+import signal
 import sys
 from typing import Any, ClassVar
 
 import click
 
 from gradbench import __version__
+from gradbench.cli.streams import lasting
 from gradbench.errors import GradbenchError
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it; of other signals that ask to end, too
 
 
 class _Commands(click.Group):
@@ -30,7 +32,7 @@ class _Commands(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.summaries)
+        return [*self.summaries]  # ``list`` is a module here, once it is imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.summaries:
@@ -41,7 +43,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(self.summaries.items()))
+            formatter.write_dl([*self.summaries.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,18 +59,27 @@ def gradbench() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line and end the process with its exit code."""
-    try:
-        code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except GradbenchError as error:
-        click.echo(f"gradbench: {error}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+    """Run the command line and end the process with its exit code, read or not."""
+    with lasting():
+        try:
+            code = gradbench.main(arguments, prog_name="gradbench", standalone_mode=False)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except GradbenchError as error:
+            click.echo(f"gradbench: {error}", err=True)
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
     sys.exit(code or 0)
+
+
+def finish_on_signals() -> None:
+    """Let every signal that asks to end do what Ctrl-C does: what is finished is kept.
+
+    One that is ignored stays so: ``nohup`` asks for it.
+    """
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked) is not signal.SIG_IGN:
+            signal.signal(asked, signal.default_int_handler)

@@ -1,6 +1,5 @@
 """``gradbench reference``."""
 
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from gradbench import establish, pool
+from gradbench.cli import finish_on_signals
 from gradbench.establish import CONFIRMING, ESTABLISHING, Order
 from gradbench.reference import kept_in
 from gradbench.show import reference as table
@@ -75,7 +75,7 @@ def command(
     Several samplers run until they agree in every mean and variance, and are worth enough
     effective draws. Where they don't, nothing is kept, and the exit code is 1.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    finish_on_signals()
     demand = CONFIRMING if check else ESTABLISHING
     order = Order(
         model=model,

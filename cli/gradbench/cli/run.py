@@ -1,13 +1,16 @@
 """``gradbench run``."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 import click
 
 from gradbench import config, execute, export, grid, report, store
-from gradbench.cli import INTERRUPTED
+from gradbench.cli import INTERRUPTED, finish_on_signals
+from gradbench.errors import ConfigError, did_you_mean
+from gradbench.report import Summary
+from gradbench.result import UNFINISHED, Status
 from gradbench.show.plan import plan
 from gradbench.show.progress import Display
 from gradbench.show.results import outcome as show_outcome
@@ -19,6 +22,12 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--only", multiple=True, metavar="LABEL", help="Run only this model or sampler.")
 @click.option("--dry-run", is_flag=True, help="Print the cells; run nothing.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Finish the run in this folder.")
+@click.option(
+    "--retry",
+    multiple=True,
+    metavar="STATUS,...",
+    help="With --resume: run cells of these statuses again, such as crashed,timeout,failed.",
+)
 @click.option(
     "--results",
     "root",
@@ -38,6 +47,7 @@ def command(
     only: Sequence[str],
     dry_run: bool,
     resume: Path | None,
+    retry: Sequence[str],
     root: Path,
     csv: str | None,
     json: str | None,
@@ -50,11 +60,14 @@ def command(
         raise click.UsageError("give a CONFIG to run, or --resume RESULTS to finish a run")
     if resume is not None and (overrides or only or dry_run or skip_missing):
         raise click.UsageError("--resume takes the config of the run it finishes")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if retry and resume is None:
+        raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
+    again = _statuses(retry)
+    finish_on_signals()
     if resume is not None:
         benchmark = store.read(resume).benchmark
         with Display(is_quiet=quiet) as display:
-            outcome = execute.resume(resume, display, save_draws=save_draws)
+            outcome = execute.resume(resume, display, save_draws=save_draws, retry=again)
     else:
         path = config.find(str(source))
         benchmark = config.only(config.load(str(source), overrides), only)
@@ -66,12 +79,40 @@ def command(
             return plan(grid.cells(benchmark))
         with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, path.parent, root, display, save_draws=save_draws)
-    show_outcome(outcome, benchmark, to_stderr="-" in (csv, json))
-    for target, text in ((csv, export.to_csv), (json, export.to_json)):
-        if target == "-":
-            click.echo(text(outcome.found), nl=False)
-        elif target:
-            store.write(Path(target), text(outcome.found))
+    printed = _exported(outcome.found, csv, json)
+    show_outcome(outcome, benchmark, to_stderr=bool(printed))
+    click.echo(printed, nl=False)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(report.is_failure(outcome.found))
+
+
+def _exported(found: Sequence[Summary], csv: str | None, json: str | None) -> str:
+    """Write the files asked for, before anything is printed; return what stdout is to carry."""
+    printed = ""
+    for target, form in ((csv, export.to_csv), (json, export.to_json)):
+        if target == "-":
+            printed += form(found)
+        elif target:
+            store.write(Path(target), form(found))
+    return printed
+
+
+def _statuses(words: Sequence[str]) -> frozenset[Status]:
+    """Return the statuses named, of cells that can be run again.
+
+    Raises:
+        ConfigError: a word is no status, or that of a cell that was measured.
+    """
+    known, again = get_args(Status), sorted(UNFINISHED | {"unsuited"})
+    named = [status.strip() for word in words for status in word.split(",")]
+    for status in named:
+        if status not in known:
+            hint = did_you_mean(status, again)
+            raise ConfigError(f"--retry {status}: no such status{hint} (one of {', '.join(again)})")
+        if status not in again:
+            raise ConfigError(
+                f"--retry {status}: a cell that was measured is kept, as the same seed gives the"
+                f" same draws (one of {', '.join(again)})"
+            )
+    return frozenset(cast("list[Status]", named))

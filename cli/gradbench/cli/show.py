@@ -16,6 +16,5 @@ def command(results: Path) -> None:
         table.results(export.from_csv(results))
         return
     stored = store.read(results)
-    table.results(
-        report.summaries(stored.results, stored.checks), published=stored.benchmark.published
-    )
+    found = report.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    table.results(found, published=stored.benchmark.published)

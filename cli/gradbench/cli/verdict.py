@@ -2,7 +2,6 @@
 
 import functools
 import io
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from gradbench import announce, config, store
-from gradbench.cli import INTERRUPTED
+from gradbench.cli import INTERRUPTED, finish_on_signals
 from gradbench.compare import rule
 from gradbench.compare.verdict import Comparison, Policy
 from gradbench.gate import Judged
@@ -56,7 +55,7 @@ def config_options(command: Command) -> Command:
     def wrapped(
         *, source: str, overrides: Sequence[str], only: Sequence[str], **others: Any
     ) -> int:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        finish_on_signals()
         benchmark = config.only(config.load(source, overrides), only)
         return command(benchmark=benchmark, folder=config.find(source).parent, **others)
 
@@ -94,26 +93,27 @@ def report_options(command: Command) -> Command:
 def tell(
     found: Sequence[Comparison], policy: Policy, formats: Sequence[str], outputs: Sequence[str]
 ) -> int:
-    """Print and write verdicts in every form asked for; return the policy's exit code.
+    """Write and print verdicts in every form asked for; return the policy's exit code.
 
-    Where stdout carries none of it, or data, people read the table on stderr.
+    Files come first, so that they are there whoever stops reading stdout. Where stdout carries none
+    of it, or data, people read the table on stderr.
     """
     if len(outputs) > len(formats):
         raise click.UsageError("each --output needs a --format before it")
-    if not formats:
-        table.comparisons(found)
-    elif "table" not in formats:
-        table.comparisons(found, to=console(sys.stderr))
+    printed = []
     for form, output in zip_longest(formats, outputs):
-        is_stdout = output in {None, "-"}
-        if form == "table" and is_stdout:
-            table.comparisons(found)
-            continue
-        text = _table(found) if form == "table" else announce.FORMATS[form](found, policy)
-        if is_stdout:
-            click.echo(text, nl=False)
+        if output in {None, "-"}:
+            printed.append(form)
         else:
+            text = _table(found) if form == "table" else announce.FORMATS[form](found, policy)
             store.write(Path(output), text)
+    if "table" not in formats:
+        table.comparisons(found, to=console(sys.stderr) if formats else None)
+    for form in printed:
+        if form == "table":
+            table.comparisons(found)
+        else:
+            click.echo(announce.FORMATS[form](found, policy), nl=False)
     return policy.exit_code(found)
 
 

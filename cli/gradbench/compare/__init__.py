@@ -98,6 +98,10 @@ def differences(before: Series, after: Series) -> Iterator[str]:
         was, now = before.setup[name], after.setup[name]
         if was != now and None not in {was, now}:
             yield f"{name} is {now}, was {was}"
+    # What an older gradbench didn't write down was not chosen.
+    chosen, was_chosen = (side.setup.get("parameters", "") for side in (after, before))
+    if chosen != was_chosen:
+        yield f"what counts is {chosen or 'not chosen'}, was {was_chosen or 'not chosen'}"
     was, now = before.setup["density_signature"], after.setup["density_signature"]
     if None not in {was, now} and not np.isclose(was, now, rtol=1e-6, atol=1e-6):
         yield "the model's log-density is another one"

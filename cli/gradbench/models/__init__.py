@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +19,7 @@ from gradbench import posteriordb
 from gradbench.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pymc as pm
 
@@ -125,7 +126,8 @@ def find(use: str, folder: Path, *, database: str | None = None) -> Source:
         )
     path = (folder / Path(use).expanduser()).resolve()
     if path.suffix not in SUFFIXES:
-        raise ModelError(f"{path}: a model is a .py or a .stan file")
+        hint = "; gradbench run takes a config" if path.suffix in {".yaml", ".yml"} else ""
+        raise ModelError(f"{path}: a model is a .py or a .stan file{hint}")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     return Source(path)
@@ -179,6 +181,39 @@ def resolved(path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
         else:
             raise ModelError(f"{path}: model() has no default for {name}; give it a value")
     return {**found, **params}
+
+
+def gives_starts(source: Source) -> bool:
+    """Return whether a file says where its runs start, read without running it.
+
+    It defines ``initial``, or gives a ``LogDensity`` that argument. One that has its LogDensity
+    from another file doesn't say so here.
+
+    Raises:
+        ModelError: the file can't be read or parsed, or has no function ``model``.
+    """
+    if source.path.suffix != ".py":
+        return False
+    tree, _ = _parsed(source.path)
+    if "initial" in {name for node in tree.body for name in _bound(node)}:
+        return True
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(
+        keyword.arg == "initial" and ast.unparse(keyword.value) != "None"
+        for call in calls
+        if ast.unparse(call.func).rpartition(".")[2] == "LogDensity"
+        for keyword in call.keywords
+    )
+
+
+def _bound(node: ast.stmt) -> "Iterator[str]":
+    """Yield the names that a statement binds, as far as a model file uses such."""
+    if isinstance(node, ast.FunctionDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name for alias in node.names)
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +298,11 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
         program = (
             _with_folder(module.stan(**params), path.parent) if hasattr(module, "stan") else None
         )
+        initial = getattr(module, "initial", None) and partial(module.initial, **params)
         function = None
         if isinstance(model, LogDensity):
-            function, model = model, blackbox.of_function(model)
+            function = model if initial is None else replace(model, initial=initial)
+            model, initial = blackbox.of_function(function), _starts(function)
         elif isinstance(model, StanProgram):
             model, program = blackbox.of_program(model), model
     except Exception as error:
@@ -285,7 +322,29 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
         raise ModelError(
             f"{path}: stan() returned {_kind(program)}; it must return a gradbench.stan.StanProgram"
         )
-    return Loaded(model, reference, program, function=function)
+    return Loaded(model, reference, program, initial and _told(path, initial), function)
+
+
+def _starts(function: "LogDensity") -> "Callable[..., Any] | None":
+    """Return what makes a plain function's starting points, on the unconstrained space."""
+    if function.initial is None:
+        return None
+    if not function.transform:
+        return function.starts
+    return lambda rng, n: function.named(function.starts(rng, n))
+
+
+def _told(path: Path, initial: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Return the same function; what it raises is told with the file's line."""
+
+    def told(rng: Any, n: int) -> Any:
+        try:
+            return initial(rng, n)
+        except Exception as error:
+            what = type(error).__name__
+            raise ModelError(f"{_line_in(path, error)}: initial: {what}: {error}") from error
+
+    return told
 
 
 def _with_folder(made: Any, folder: Path) -> Any:

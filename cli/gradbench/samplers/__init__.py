@@ -5,7 +5,7 @@ import pkgutil
 from importlib.util import find_spec
 from typing import cast
 
-from gradbench.errors import SamplerError, did_you_mean
+from gradbench.errors import SamplerError, did_you_mean, pip_install
 from gradbench.samplers.base import Sampler
 
 
@@ -33,5 +33,4 @@ def remedy(name: str) -> str | None:
     sampler = load(name)
     if all(find_spec(library) is not None for library in sampler.LIBRARIES):
         return None
-    package = f"gradbench[{sampler.EXTRA}]" if sampler.EXTRA else "gradbench"
-    return f'pip install "{package}"'
+    return pip_install(sampler.EXTRA)

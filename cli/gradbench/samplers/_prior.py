@@ -1,19 +1,19 @@
 """A model's prior as a map of the unit cube, and its likelihood: what nested sampling takes."""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import blackbox
+from gradbench import batch, blackbox
 from gradbench.draws import FloatArray
 from gradbench.logdensity import LogDensity
 from gradbench.stan import UNCONSTRAINED
 from gradbench.target import Target
 
 ROUND_TRIP = 1e-6  # relative: the map and its inverse, both in floating point, agree to this
+LEVELS = (1e-300, 1 - 1e-10)  # of the cube: nearer to 1 its rounding is more than 1e-6 of the rest
 SOLVED = 1e-9  # the same, of one coordinate, where the inverse is found by halving
 N_HALVINGS = 64  # of the unit interval: more than floating point has
 EDGE = 1e-5  # nearer to the cube's faces than this, rounding spoils the map's derivative
@@ -28,8 +28,12 @@ class Prior(Protocol):
         """Return the point, shape (ndim,), that a point of the unit cube stands for."""
         ...
 
-    def loglikelihood(self, x: FloatArray) -> float:
+    def loglikelihood(self, x: FloatArray, /) -> float:
         """Return the log-likelihood at a point, -inf where it is NaN."""
+        ...
+
+    def reaches(self, x: FloatArray) -> bool:
+        """Return whether the cube's floating-point numbers tell this point from its neighbours."""
         ...
 
     def logdensity(self, x: FloatArray) -> float:
@@ -67,13 +71,13 @@ def missing(target: Target) -> str | None:
 
 def without(target: Target) -> str | None:
     """Return why a model has no prior to start from, in the terms of what it was made from."""
-    names = [rv.name for rv in target.model.free_RVs if "flat" in str(rv.owner.op.name)]
+    names = target.improper
     if UNCONSTRAINED in names:
         return "a Stan program is one density: it doesn't tell its prior from its likelihood"
     if names and target.function is not None:
         return (
             "a function is one density and has no prior: give LogDensity prior_transform and"
-            " log_likelihood"
+            " log_likelihood, or bounds for a uniform one"
         )
     if names:
         return f"the priors of {', '.join(names)} are improper: there is nothing to start from"
@@ -94,7 +98,7 @@ class OfFunction:
         assert density is not None
         assert density.prior_transform is not None
         self._target, self._map = target, density.prior_transform
-        self._is_plain = not any(target.model.rvs_to_transforms.values())
+        self._is_transformed = density.transform
         self._likelihood = blackbox.likelihood(density)
 
     def transform(self, cube: FloatArray) -> FloatArray:
@@ -109,31 +113,34 @@ class OfFunction:
                 f"prior_transform must return a point of the shape {(self._target.ndim,)}, not"
                 f" {x.shape}"
             )
-        return x if self._is_plain else self._target.unconstrain(self._named(x))[0]
+        (point,) = self._target.of_function(x[None])
+        return np.asarray(point)
 
     def loglikelihood(self, x: FloatArray) -> float:
         """Return the log-likelihood at a point, -inf where it is NaN."""
-        return self._likelihood(x if self._is_plain else self._constrained(x))
+        if not self._is_transformed:
+            return self._likelihood(x)
+        named = self._target.named(x)
+        return self._likelihood(
+            np.concatenate([np.ravel(named[rv.name]) for rv in self._target.model.free_RVs])
+        )
 
     def parts(self, x: FloatArray) -> tuple[float, float]:
         """Return the log-density at a point in two parts: without the likelihood, and that."""
         whole, likelihood = self._target.logdensity(x), self.loglikelihood(x)
         return whole - likelihood if np.isfinite(whole) else -np.inf, likelihood
 
-    def logdensity(self, x: FloatArray) -> float:
-        """Return the density that map and likelihood imply at a point; NaN if none is found.
+    def reaches(self, x: FloatArray) -> bool:
+        """Return whether floating point resolves the map there, or there is nothing to resolve."""
+        cube, _, is_inside = self._inverse(x)
+        return not is_inside.all() or bool((np.minimum(cube, 1 - cube) >= EDGE).all())
 
-        Where floating point resolves the map no more, next to the cube's faces, nothing can be
-        told: there it is the target's own.
-        """
+    def logdensity(self, x: FloatArray) -> float:
+        """Return the density that map and likelihood imply at a point; NaN if none is found."""
         cube, is_found, is_inside = self._inverse(x)
         if not is_inside.all():
             return -np.inf
-        if (np.minimum(cube, 1 - cube) < EDGE).any():
-            return self._target.logdensity(x) + float(self._offsets[0])
-        if not is_found.all():
-            return np.nan
-        return self.loglikelihood(x) - self._log_volume(cube)
+        return self.loglikelihood(x) - self._log_volume(cube) if is_found.all() else np.nan
 
     def fault(self, *, is_inverted: bool) -> str | None:
         """Return why the map can't be used, or None: it is tried at points inside the cube.
@@ -143,34 +150,24 @@ class OfFunction:
         Args:
             is_inverted: whether the map's inverse is needed too.
         """
-        offsets = self._offsets
+        tried = np.random.default_rng(0).uniform(0.1, 0.9, (N_TRIED, self._target.ndim))
+        points = [self.transform(cube) for cube in tried]
+        offsets = [
+            self.loglikelihood(x) - self._log_volume(cube) - self._target.logdensity(x)
+            for cube, x in zip(tried, points, strict=True)
+        ]
         if not np.ptp(offsets) <= ROUND_TRIP * (1 + np.abs(offsets).max()):
             return (
                 "the log-density is not that of prior_transform and log_likelihood: at points of"
                 f" the cube they differ by {', '.join(f'{offset:.6g}' for offset in offsets)},"
                 " which must be one number"
             )
-        points = (self.transform(cube) for cube in self._tried)
         if is_inverted and not all(self._inverse(x)[1].all() for x in points):
             return (
                 "gradbench can't check prior_transform: each coordinate must rise or fall with the"
                 " cube's coordinate at the same place"
             )
         return None
-
-    @property
-    def _tried(self) -> FloatArray:
-        return np.random.default_rng(0).uniform(0.1, 0.9, (N_TRIED, self._target.ndim))
-
-    @cached_property
-    def _offsets(self) -> FloatArray:
-        """What map and likelihood imply at the points that are tried, less the target's own."""
-        return np.array(
-            [
-                self.loglikelihood(x) - self._log_volume(cube) - self._target.logdensity(x)
-                for cube, x in ((cube, self.transform(cube)) for cube in self._tried)
-            ]
-        )
 
     def _inverse(
         self, x: FloatArray
@@ -217,20 +214,6 @@ class OfFunction:
             columns.append(weights @ (ahead - behind) / step)
         return float(np.linalg.slogdet(np.array(columns))[1])
 
-    def _constrained(self, x: FloatArray) -> FloatArray:
-        named = self._target.named(x)
-        return np.concatenate([np.ravel(named[rv.name]) for rv in self._target.model.free_RVs])
-
-    def _named(self, x: FloatArray) -> dict[str, FloatArray]:
-        density = given(self._target)
-        assert density is not None
-        ends = np.cumsum([int(np.prod(shape)) for shape in density.shapes.values()])
-        parts = np.split(x, ends[:-1])
-        shapes = density.shapes.items()
-        return {
-            name: part.reshape(1, *shape) for (name, shape), part in zip(shapes, parts, strict=True)
-        }
-
 
 class Uncompiled:
     """A function of a point, shape (ndim,), as PyMC's kernels take a compiled one."""
@@ -252,7 +235,11 @@ class Uncompiled:
 
 
 class OfModel:
-    """The map, its inverse and the likelihood of a PyMC model, compiled."""
+    """The map, its inverse and the likelihood of a PyMC model, compiled.
+
+    Attributes:
+        loglikelihood: of a point, shape (ndim,); -inf outside the support.
+    """
 
     def __init__(self, target: Target) -> None:
         from pytensor.gradient import jacobian
@@ -264,17 +251,16 @@ class OfModel:
         self._inverse = _compiled([x], [levels, jacobian(levels, x)], mode)
         data = [*model.observed_RVs, *model.potentials]
         likelihood = model.logp(vars=data, jacobian=False)
-        x, [value] = target.joined([likelihood])
-        self._likelihood = _compiled([x], value, mode)
+        self.loglikelihood = target.scalar(likelihood)
 
     def transform(self, cube: FloatArray) -> FloatArray:
         """Return the point, shape (ndim,), that a point of the unit cube stands for."""
         return np.asarray(self._transform(np.asarray(cube, dtype=np.float64)))
 
-    def loglikelihood(self, x: FloatArray) -> float:
-        """Return the log-likelihood at a point, -inf where it is NaN."""
-        value = float(self._likelihood(np.asarray(x, dtype=np.float64)))
-        return -np.inf if np.isnan(value) else value
+    def reaches(self, x: FloatArray) -> bool:
+        """Return whether the cube's floating-point numbers tell this point from its neighbours."""
+        cube, _ = self._inverse(x)
+        return bool(np.all((cube > LEVELS[0]) & (cube < LEVELS[1])))
 
     def logdensity(self, x: FloatArray) -> float:
         """Return the density that map and likelihood imply at a point; NaN if they don't agree.
@@ -306,7 +292,8 @@ def _from_cube(target: Target) -> tuple[Any, Any]:
         value, transform = pm.icdf(rv, level), model.rvs_to_transforms[rv]
         x = value if transform is None else transform.forward(value, *rv.owner.inputs)
         known[rv], points[name] = clone_replace([value, x], known)
-    return cube, pt.concatenate([points[name].ravel() for name in target.variables])
+    point = pt.concatenate([points[name].ravel() for name in target.variables])
+    return cube, batch.unchecked(cube, point, np.nan)
 
 
 def _to_cube(target: Target) -> tuple[Any, Any]:
@@ -322,13 +309,13 @@ def _to_cube(target: Target) -> tuple[Any, Any]:
         levels.append(pt.exp(pm.logcdf(rv, value)).ravel())
     replaced = model.replace_rvs_by_values(levels)
     x, joined = target.joined([pt.concatenate(replaced)])
-    return x, joined[0]
+    return x, batch.unchecked(x, joined[0], np.nan)
 
 
 def _compiled(inputs: list[Any], outputs: Any, mode: Any) -> Callable[..., Any]:
-    import pytensor
+    from pymc.pytensorf import compile as pymc_compile
 
-    function: Callable[..., Any] = pytensor.function(
+    function: Callable[..., Any] = pymc_compile(
         inputs, outputs, mode=mode, on_unused_input="ignore"
     )
     return function

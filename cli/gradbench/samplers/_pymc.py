@@ -15,6 +15,8 @@ from gradbench.samplers import base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
+N_STEPS = (1, 4, 16, 64)  # from one point of the density check to another, until they stay inside
+
 
 class Options(base.Options):
     """``pm.sample``'s options, with its defaults but for ``chains``."""
@@ -272,11 +274,15 @@ class GradientFree(base.GradientFree):
         self.logdensity(np.zeros((1, target.ndim)))
 
     def logdensity(self, points: FloatArray) -> FloatArray:
-        """Return what the step methods themselves evaluate, at points (n, ndim).
+        """Return what the step methods themselves evaluate, at points (n, ndim), but a constant.
 
-        Differences are added up from one point that is the same for all, variable by variable.
+        Differences are added up from the highest point, so that little is lost in rounding; -inf
+        outside the support, NaN where nothing inside leads from one point to another.
         """
-        return np.array([self._logdensity(x) for x in points])
+        if not self._is_difference:
+            return np.array([self._logdensity(x) for x in points])
+        first = self._from(0, points)
+        return self._from(int(np.nanargmax(first)), points) if np.isfinite(first).any() else first
 
     def sample(
         self,
@@ -315,19 +321,50 @@ class GradientFree(base.GradientFree):
 
     def _logdensity(self, x: FloatArray) -> float:
         point = self._target.point(x)
-        reference = self._target.model.initial_point()
-        values = []
-        for method, function in zip(self._methods, self._densities, strict=True):
-            others = reference if self._is_difference else point
-            for name, shared in method.shared.items():
-                shared.set_value(others[name])
-            here, there = (
-                np.concatenate([np.ravel(at[name]) for name in method.var_names])
-                for at in (point, reference)
-            )
-            values.append(function(here, there) if self._is_difference else function(here))
-            reference |= {name: point[name] for name in method.var_names}
-        return float(np.sum(values) if self._is_difference else np.mean(values))
+        calls = zip(self._methods, self._densities, strict=True)
+        return float(np.mean([function(_block(m, point, point)) for m, function in calls]))
+
+    def _from(self, origin: int, points: FloatArray) -> FloatArray:
+        """Return differences to one of the points, or to the first that is inside the support."""
+        # Outside, -inf minus -inf is NaN.
+        is_inside = np.array([self._way(x, x, 1) == 0 for x in points], dtype=bool)
+        values = np.where(is_inside, np.nan, -np.inf)
+        if not is_inside.any():
+            return values
+        reached = [origin if is_inside[origin] else int(np.argmax(is_inside))]
+        values[reached[0]] = 0.0
+        for here in reached:  # it grows
+            for there in np.flatnonzero(np.isnan(values)):
+                values[there] = values[here] + self._climb(points[here], points[there])
+                if np.isfinite(values[there]):
+                    reached.append(int(there))
+        return values
+
+    def _climb(self, start: FloatArray, end: FloatArray) -> float:
+        """Return the difference of the densities at two points inside, NaN if no way is found.
+
+        The step methods move some variables at a time: a corner that this cuts may lie outside
+        the support, where another order or shorter steps stay inside.
+        """
+        ways = (self._way(start, end, n, by) for n in N_STEPS for by in (1, -1))
+        return next((way for way in ways if np.isfinite(way)), np.nan)
+
+    def _way(self, start: FloatArray, end: FloatArray, n_steps: int, by: int = 1) -> float:
+        """Return the sum of differences along a line, method by method, forwards or backwards."""
+        at, total = self._target.point(start), 0.0
+        for share in np.arange(1, n_steps + 1) / n_steps:
+            to = self._target.point(end if share == 1 else start + share * (end - start))
+            for method, function in list(zip(self._methods, self._densities, strict=True))[::by]:
+                total += float(function(_block(method, to, at), _block(method, at, at)))
+                at |= {name: to[name] for name in method.var_names}
+        return total
 
     def _size(self, variable: str) -> int:
         return int(np.size(self._target.model.initial_point()[variable]))
+
+
+def _block(method: Any, point: dict[str, FloatArray], others: dict[str, FloatArray]) -> FloatArray:
+    """Return a step method's own variables at a point, flat, all others set to their values."""
+    for name, shared in method.shared.items():
+        shared.set_value(others[name])
+    return np.concatenate([np.ravel(point[name]) for name in method.var_names])

@@ -69,6 +69,7 @@ def _kernel(density: _jax.Density, options: Options) -> tuple[_jax.WarmUp, _jax.
 
         keys = jax.random.split(jax.random.fold_in(key, 1), options.draws)
         _, (values, stats) = jax.lax.scan(step, state, keys)
+        stats["reached_max_treedepth"] = stats["tree_depth"] >= options.max_num_doublings
         return values, stats, stats["n_steps"].sum()
 
     return warm_up, run

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from gradbench.draws import Draws, Evaluations, FloatArray
@@ -68,6 +69,10 @@ class Nested(base.GradientFree):
     def logdensity(self, points: FloatArray) -> FloatArray:
         """Return what the prior's map and the likelihood imply at points (n, ndim)."""
         return np.array([self._prior.logdensity(x) for x in points])
+
+    def reaches(self, points: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which of the points (n, ndim) it can come to at all: far out the cube has none."""
+        return np.array([self._prior.reaches(x) for x in points])
 
     def sample(
         self,

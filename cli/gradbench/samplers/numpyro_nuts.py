@@ -65,6 +65,8 @@ def _kernel(density: _jax.Density, options: Options) -> tuple[_jax.WarmUp, _jax.
             return state, (state.z, stats)
 
         _, (values, stats) = jax.lax.scan(step, state, length=options.draws)
+        # NumPyro tells no depth: a whole tree has this many steps.
+        stats["reached_max_treedepth"] = stats["n_steps"] >= 2**options.max_tree_depth - 1
         return values, stats, stats["n_steps"].sum()
 
     return warm_up, run

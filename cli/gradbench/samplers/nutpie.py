@@ -159,6 +159,7 @@ class Nuts:
         ]
         values = np.array(points).reshape(len(chains), -1, self._ndim)
         stats = {ours: stat(theirs)[:, tune:] for ours, theirs in STATS.items()}
+        stats["reached_max_treedepth"] = stats["tree_depth"] >= self._options.maxdepth
         return Draws(
             values=values[:, tune:, self._ours],
             groups=np.arange(len(chains)),

@@ -51,6 +51,7 @@ class Fit:
     def __init__(self, target: Target, options: Options) -> None:
         import pymc as pm
         import pytensor
+        from pytensor.compile.mode import get_mode
 
         self._options = options
         mode = {} if target.mode is None else {"mode": target.mode}
@@ -71,7 +72,9 @@ class Fit:
         self._fitted = pytensor.function([], [approx.mean, approx.cov], **mode)
         self._fitted()
         logp = approx.set_size_and_deterministic(approx.sized_symbolic_logp, 1, 0).sum()
-        self._density = pytensor.function([], [logp, pytensor.grad(logp, self._mean)], **mode)
+        # A failed check is -inf, as in the objective's step; PyMC's compile would reseed the noise.
+        checked = get_mode(target.mode).including("local_check_parameter_to_ninf_switch")
+        self._density = pytensor.function([], [logp, pytensor.grad(logp, self._mean)], mode=checked)
         self.gradient(np.zeros((1, target.ndim)))
 
     def logdensity(self, points: FloatArray) -> FloatArray:

@@ -17,6 +17,7 @@ STATS = {
     "diverging": "diverging",
     "acceptance_rate": "mean_tree_accept",
     "tree_depth": "depth",
+    "reached_max_treedepth": "reached_max_treedepth",
     "n_steps": "tree_size",
     "energy": "energy",
 }  # ArviZ's names, and PyMC's

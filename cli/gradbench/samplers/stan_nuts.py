@@ -86,6 +86,7 @@ class Nuts(_stan.Posterior):
         rows = np.array([one["values"] for one in ran])[:, length.tune :]
         columns = ran[0]["columns"]
         stats = {ours: rows[:, :, columns.index(theirs)] for ours, theirs in STATS.items()}
+        stats["reached_max_treedepth"] = stats["tree_depth"] >= self._options.max_depth
         first = 1 + columns.index("energy__")
         return Draws(
             values=self.ours(rows[:, :, first : first + self.target.ndim]),

@@ -17,11 +17,19 @@ PIPE_WIDTH = 100  # columns where there is no terminal to ask
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """Return a console for a stream, stdout by default; 100 columns wide in a pipe."""
+    """Return a console for a stream, stdout by default; 100 columns wide in a pipe.
+
+    What is printed is text: brackets and colons in labels, parameters and messages mean nothing.
+    """
     file = file or sys.stdout
     is_narrowed = file.isatty() or "COLUMNS" in os.environ
     return Console(
-        file=file, width=None if is_narrowed else PIPE_WIDTH, highlight=False, soft_wrap=False
+        file=file,
+        width=None if is_narrowed else PIPE_WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=False,
     )
 
 
@@ -55,6 +63,8 @@ def significant(value: float | None) -> str:
     """Return three significant digits, never in powers of ten: 0.0123, 1.23, 1230."""
     if value is None or math.isnan(value):
         return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))

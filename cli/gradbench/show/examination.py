@@ -1,9 +1,18 @@
 """What ``gradbench check-model`` found."""
 
+from collections.abc import Mapping
+
 from rich.text import Text
 
+from gradbench.batch import Form
 from gradbench.examine import Examination
 from gradbench.show.console import console, item, significant, table
+
+BATCH_FORMS: Mapping[Form, str] = {
+    "vectorized": "vectorized",
+    "loop": "a loop in compiled code",
+    "python loop": "a Python loop, one call for each point",
+}
 
 
 def examination(use: str, found: Examination) -> None:
@@ -13,11 +22,12 @@ def examination(use: str, found: Examination) -> None:
     about = f"  {found.ndim} dimension{plural}, compiled in {significant(found.compile_s)} s"
     to.print(Text(use, style="bold") + Text(about, style="dim"))
     to.print()
-    shown = table(("parameter", "shape", "transform"), ())
+    shown = table(("parameter", "shape", "transform", "counts"), ())
     for parameter in found.parameters:
         transform = "computed" if parameter.transform is None else parameter.transform or "–"
         shape = " × ".join(map(str, parameter.shape)) or "–"
-        shown.add_row(parameter.name, shape, transform)
+        counts = f"no: {parameter.uncounted}" if parameter.uncounted else "yes"
+        shown.add_row(parameter.name, shape, transform, counts)
     to.print(shown)
     to.print()
     for line in _findings(found):
@@ -41,6 +51,7 @@ def _findings(found: Examination) -> list[str]:
         lines.append("gradient: none; only samplers that need none suit it")
     else:
         lines.append(f"with gradient: {significant(1e6 * found.gradient_s)} µs of CPU each")
+    lines.append(f"many points at once: {BATCH_FORMS[found.batch_form]}")
     lines += [f"refused: {reason}" for reason in check.refused.values()]
     if check.is_passed:
         agreeing = f"many points at once agree with one by one, to {_relative(check.value_error)}"
@@ -49,7 +60,23 @@ def _findings(found: Examination) -> list[str]:
                 f"; the gradient agrees with finite differences, to"
                 f" {_relative(check.gradient_error)}"
             )
-        lines.append(f"checked at {check.n_points} points: {agreeing}")
+        beyond = f", {check.n_outside} outside the support" if check.n_outside else ""
+        lines.append(f"checked at {check.n_points} points{beyond}: {agreeing}")
+    lines += [f"note: {note}" for note in (*check.findings, *check.notes.values())]
+    if found.starts[:1] == ("uniform",):
+        lines.append("starting points: init: uniform finds some")
+    else:
+        lines.append(
+            "starting points: init: uniform finds none; set init to " + " or ".join(found.starts)
+        )
+    if found.narrowest is not None and found.widest is not None:
+        lines.append(
+            f"warning: along {found.narrowest.name} the density is about"
+            f" {found.narrowest.scale:.0e} wide, along {found.widest.name}"
+            f" {found.widest.scale:.0e}: samplers start at scale 1 and adapt slowly or never; write"
+            " the model in standardized parameters, or in other units, and start it with init:"
+            " prior, model or own"
+        )
     if found.reference is None:
         lines.append("reference: none, so a run's accuracy columns stay empty")
     else:

@@ -11,13 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradbench import grid
+from gradbench import grid, trust
 from gradbench.config import Benchmark, Published
 from gradbench.execute import Outcome
 from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
 from gradbench.show.console import bare_table, console, item, significant
 
+TIGHT = (
+    0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
+)
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
+ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,14 @@ class _Column:
 COLUMNS = (
     _Column("sampler", lambda row: row.sampler, 9, "left"),
     _Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
-    _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 4),
+    _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 3),
     _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     _Column("ESS", lambda row: significant(row.ess), 7),
-    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 2),
-    _Column("compile\ns", lambda row: significant(row.compile_s), 1),
+    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
+    # Whoever runs a model once pays it, and it may be a thousand times the sampling.
+    _Column("compile\ns", lambda row: significant(row.compile_s), 4),
     _Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 3),
+    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
     _Column("status", lambda row: row.status, 8, "left"),
 )
 
@@ -129,10 +134,13 @@ def _circumstances(found: Sequence[Row]) -> str:
     replicates = f"{n} replicate{'s' if n > 1 else ''}"
     start = {
         "uniform": "started from uniform(-2, 2) on the unconstrained scale",
+        "bounds": "started uniformly in the model's bounds",
+        "own": "started from the model's own points",
+        "prior": "started from draws of the prior",
         "reference": "started from exact draws, so burn-in is not seen",
         "model": "started around the model's initial point",
         "map": "started around the mode",
-    }[found[0].init]
+    }[found[0].start]
     return f"  {replicates}, {start}"
 
 
@@ -158,6 +166,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "largest error of a known mean, in standard errors that the ESS claims:"
             f" {'; '.join(alone)}"
         )
+    lines += _warnings(found, at)
     evidence = [
         f"{row.sampler}{at(row.model)} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
         for row in found
@@ -170,9 +179,56 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "approximations: seconds to reach their error, root mean square over parameters, in"
             " posterior sds; no draw of theirs is an effective sample"
         )
+    lines += [
+        f"{row.sampler}{at(row.model)}: all starting points lay within"
+        f" {significant(row.start_span)} posterior sd of each other; what is far from them may not"
+        " have been seen"
+        for row in found
+        if row.start_span is not None and row.start_span < TIGHT
+    ]
+    lines += _counted(cells)
     lines.append(_density(cells))
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
+
+
+def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
+    """Return what a row's number doesn't say, of all rows that have it in one line."""
+
+    def named(rows: Sequence[tuple[Row, str]]) -> str:
+        return "; ".join(f"{row.sampler}{at(row.model)}{said}" for row, said in rows)
+
+    diverged = [
+        (row, f" {share:.1%}")
+        for row in found
+        if (share := row.diverged or 0.0) > trust.DIVERGENT and "diverged" not in row.reason
+    ]
+    saturated = [
+        (row, f" {share:.1%}") for row in found if (share := row.saturated or 0.0) > trust.SATURATED
+    ]
+    heavy = [(row, f" {row.heavy_tails}") for row in found if row.heavy_tails]
+    alone = [(row, "") for row in found if row.ms_per_ess is not None and row.rhat is None]
+    said = {
+        "kept transitions that diverged": diverged,
+        "trajectories at the maximum tree depth, where they are cut short": saturated,
+        "tails too heavy for a variance, so no ESS of mean and square (Pareto k)": heavy,
+        "one run, and no second to compare it with (replicates: 2 or more)": alone,
+    }
+    lines = [f"{what}: {named(rows)}" for what, rows in said.items() if rows]
+    costed = any(row.ms_per_ess is not None for row in found)
+    if costed and found[0].start in ONE_BALL:
+        lines.append("all runs started in one ball: R-hat can't show modes that none reached")
+    return lines
+
+
+def _counted(cells: Sequence[Summary]) -> list[str]:
+    """Return what was chosen to count, and what doesn't for another reason."""
+    chosen = dict.fromkeys(cell.parameters for cell in cells if cell.parameters)
+    uncounted = dict.fromkeys(cell.uncounted for cell in cells if cell.uncounted)
+    return [
+        *(f"what counts (parameters:): {patterns}" for patterns in chosen),
+        *(f"not counted, unless parameters: names it: {quantities}" for quantities in uncounted),
+    ]
 
 
 def _lone(z: float, allowed: float) -> str:
@@ -225,11 +281,22 @@ def _density(cells: Sequence[Summary]) -> str:
     values = [first.density_value_error for first in checked]
     slopes = [e for first in checked if (e := first.density_gradient_error) is not None]
     known = [value for value in values if value is not None]
-    return (
+    differences = (
         f"density check: {n_points} points, largest relative difference of values"
         f" {f'{max(known):.0e}' if len(known) == len(values) else 'not finite'}"
         + (f", of gradients {max(slopes):.0e}" if slopes else "")
     )
+    noted: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        if cell.density_note:
+            noted.setdefault(cell.density_note, {})[cell.sampler] = None
+    notes = [f"{note} ({', '.join(samplers)})" for note, samplers in noted.items()]
+    findings = [
+        first.density_findings + (f" ({first.model})" if len(checked) > 1 else "")
+        for first in checked
+        if first.density_findings
+    ]
+    return "; ".join([differences, *notes, *findings])
 
 
 def _published(published: Published) -> str:

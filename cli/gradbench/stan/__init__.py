@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gradbench.draws import IntArray
-from gradbench.errors import ModelError
+from gradbench.errors import ModelError, pip_install
 
 BRIDGE = Path(__file__).with_name("bridge.cpp")
 FLAGS = (
@@ -70,7 +70,7 @@ def load(program: StanProgram) -> Any:
     from filelock import FileLock
 
     if importlib.util.find_spec("httpstan") is None:
-        raise ModelError('a Stan program needs httpstan: pip install "gradbench[stan]"')
+        raise ModelError(f"a Stan program needs httpstan: {pip_install('stan')}")
     code = program.code.encode()
     parts = [path.read_bytes() for path in included(program.code, program.folder)]
     folder = _cache() / sha256(b"".join([code, *parts])).hexdigest()[:16]

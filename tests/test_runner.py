@@ -1,0 +1,222 @@
+"""What a runner makes of workers that die, raise and refuse, with made-up workers."""
+
+import json
+import math
+import multiprocessing
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from gradbench import grid, runner
+from gradbench.config import Benchmark
+from gradbench.density import DensityCheck
+from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
+from gradbench.grid import Cell
+from gradbench.models import Source
+from gradbench.result import CellResult
+from gradbench.runner import Runner, Stopped
+from gradbench.worker import Session, serve
+
+Answer = Callable[[str, dict[str, Any]], Any]
+
+POINTS = [[0.0, 0.0]]
+PROBE = {
+    "values": [0.0], "target_values": [0.0],
+    "slopes": None, "differences": None, "uncertainties": None,
+}  # fmt: skip
+USUAL = MappingProxyType({
+    "remedies": {}, "describe": {"ndim": 2, "complaints": [None, None]}, "build": {},
+    "points": POINTS, "probe": PROBE, "shapes": {"x": [2]},
+})  # fmt: skip
+BACKTRACE = "Dimensions:\n\n----\n\x1b[31mgot 3,  wanted 2\x1b[0m\n   0: rust_begin_unwind\n"
+
+
+class Silent:
+    def compiling(self, model: str, sampler: str) -> None:
+        pass
+
+    def sampling(self, cell: Cell) -> None:
+        pass
+
+
+class Scripted:
+    """A worker that answers as usual, where a script doesn't say otherwise."""
+
+    script: Answer = staticmethod(lambda *_: None)
+    n_living = 0
+
+    def __init__(self, **_: Any) -> None:
+        self.is_alive = True
+        Scripted.n_living += 1
+
+    def call(self, do: str, **arguments: Any) -> Any:
+        try:
+            answer = type(self).script(do, arguments)
+        except Stopped as stopped:
+            self.is_alive = stopped.status == "failed"
+            raise
+        return USUAL.get(do) if answer is None else answer
+
+    def close(self) -> None:
+        Scripted.n_living -= 1
+
+
+class Script:
+    """Raises what it is told to, a number of times, where a worker is asked for something."""
+
+    def __init__(self, do: str, times: int, stopped: Stopped, sampler: str = "a") -> None:
+        self.do, self.times, self.stopped, self.sampler = do, times, stopped, sampler
+        self.asked: list[str] = []
+
+    def __call__(self, do: str, arguments: dict[str, Any]) -> Any:
+        self.asked.append(do)
+        cell = arguments.get("cell")
+        is_its = cell is None or cell["sampler"] == self.sampler
+        if do == self.do and self.times and is_its:
+            self.times -= 1
+            raise self.stopped
+        if do == "sample":
+            raise Stopped("failed", "no draws here")
+        return None
+
+
+KILLED = Stopped("crashed", "the worker died of SIGKILL", "its log")
+BENCHMARK = Benchmark.model_validate(
+    {
+        "name": "n",
+        "models": {"m": {"use": "gaussian"}},
+        "samplers": {"a": {"use": "pymc_nuts"}, "b": {"use": "pymc_nuts"}},
+        "replicates": 2,
+    }
+)
+
+
+def made() -> Runner:
+    return Runner(BENCHMARK, {"m": Source(Path("m.py"))}, Silent())
+
+
+Play = Callable[[Answer], Sequence[CellResult]]
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Run a benchmark of two samplers with workers that follow a script."""
+    monkeypatch.setattr(runner, "Worker", Scripted)
+
+    def run(script: Answer) -> Sequence[CellResult]:
+        monkeypatch.setattr(Scripted, "script", staticmethod(script))
+        cells = grid.cells(BENCHMARK)
+        with made() as running:
+            running.preflight(cells)
+            found = list(running.run(cells))
+        assert Scripted.n_living == 0
+        return [result for result in found if not isinstance(result, DensityCheck)]
+
+    return run
+
+
+@pytest.mark.parametrize("do", ["remedies", "describe", "build", "points", "probe"])
+def test_a_death_before_sampling_costs_nothing(do: str, play: Play) -> None:
+    """A worker that is killed once, whatever it prepares, is followed by another."""
+    script = Script(do, 1, KILLED)
+    found = play(script)
+    assert {result.reason for result in found} == {"no draws here"}
+    assert script.asked.count("sample") == len(found) == 4
+    assert script.times == 0
+
+
+@pytest.mark.parametrize("do", ["build", "probe"])
+def test_a_second_death_gives_up(do: str, play: Play) -> None:
+    """Of a sampler whose workers die again and again no cell runs, and the reason says why."""
+    script = Script(do, 99, KILLED)
+    found = play(script)
+    crashed = [result for result in found if result.cell.sampler == "a" or do == "probe"]
+    assert {result.status for result in crashed} == {"crashed"}
+    assert "(the second attempt; the first: the worker died of SIGKILL)" in crashed[0].reason
+    assert "its log" in crashed[0].details
+    assert len(found) == 4
+
+
+def test_what_a_library_raises_is_not_tried_again(play: Play) -> None:
+    """An exception costs one attempt; its first meaningful line is the reason, all is kept."""
+    script = Script("build", 99, Stopped("failed", BACKTRACE, f"Traceback\n{BACKTRACE}"))
+    found = [result for result in play(script) if result.cell.sampler == "a"]
+    assert {result.reason for result in found} == {"Dimensions: got 3, wanted 2"}
+    assert "rust_begin_unwind" in found[0].details
+    assert script.asked.count("build") == 2
+
+
+def test_a_long_line_is_cut() -> None:
+    """A reason stays readable in a table, and what was cut of it is kept."""
+    (cell, *_) = grid.cells(BENCHMARK)
+    result = Stopped("refused", "no " * 1000).of(cell)
+    assert len(result.reason) == MAX_HEADLINE
+    assert result.details == "no " * 1000
+    assert headline("") == headline("\n---\n") == ""
+    assert headline("wrong:") == "wrong:"
+
+
+def test_an_unsuited_sampler_leaves_the_others(play: Play) -> None:
+    """On the only model, too, a sampler that can't run is a row, and the others run."""
+    usual = Script("", 0, KILLED)
+
+    def script(do: str, arguments: dict[str, Any]) -> Any:
+        is_asked = do == "describe"
+        return {"complaints": ["too few walkers", None]} if is_asked else usual(do, arguments)
+
+    found = play(script)
+    assert [(r.cell.sampler, r.status) for r in found[:2]] == [("a", "unsuited"), ("b", "failed")]
+    assert found[0].reason == "too few walkers"
+
+
+def test_nothing_suits(play: Play) -> None:
+    """Where no sampler suits any model the run is refused, with a line for each."""
+    with pytest.raises(SamplerError, match=r"samplers\.a: on model m: no\nsamplers\.b: .*: never"):
+        play(lambda do, _: {"complaints": ["no", "never"]} if do == "describe" else None)
+
+
+def test_how_many_must_suit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run takes all of its samplers; a resumed one refuses none of what is left."""
+    monkeypatch.setattr(runner, "Worker", Scripted)
+    answer = {"complaints": ["no", None]}
+    monkeypatch.setattr(
+        Scripted, "script", staticmethod(lambda do, _: answer if do == "describe" else None)
+    )
+    cells = grid.cells(BENCHMARK)
+    with made() as running, pytest.raises(SamplerError, match="on model m: no"):
+        running.preflight(cells, must_suit="all")
+    with made() as running:
+        left = [cell for cell in cells if cell.sampler == "a"]
+        monkeypatch.setattr(
+            Scripted, "script",
+            staticmethod(lambda do, _: {"complaints": ["no"]} if do == "describe" else None),
+        )  # fmt: skip
+        running.preflight(left, must_suit="none")
+        assert {r.status for r in running.run(left) if isinstance(r, CellResult)} == {"unsuited"}
+
+
+def test_a_model_that_raises_is_told_in_full(play: Play) -> None:
+    """Before anything runs there is no file for the rest of a message: all of it is printed."""
+    with pytest.raises(ModelError, match=r"models\.m: (.|\n)*rust_begin_unwind"):
+        play(Script("describe", 1, Stopped("failed", BACKTRACE)))
+
+
+def test_answers_of_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN and infinity come from a worker as they are; what is no data is a failure, told."""
+    ours, theirs = multiprocessing.Pipe()
+    answers = iter([{"values": [-math.inf, math.nan]}, {"values": object()}])
+    monkeypatch.setattr(Session, "machine", lambda _: next(answers))
+    for _ in range(2):
+        ours.send_bytes(json.dumps({"do": "machine", "with": {}}).encode())
+    serving = threading.Thread(target=serve, args=(theirs,))
+    serving.start()
+    first, second = (json.loads(ours.recv_bytes()) for _ in range(2))
+    ours.close()
+    serving.join()
+    assert str(first["ok"]["values"]) == "[-inf, nan]"
+    assert "object is not JSON serializable" in second["error"]
+    assert "Traceback" in second["details"]
