@@ -311,9 +311,9 @@ def dynesty_bare(target: Target, options: Any, start: Any) -> tuple[float, Any]:
     """Call dynesty on the same map and likelihood."""
     import dynesty
 
-    from gradbench.samplers._prior import Prior
+    from gradbench.samplers import _prior
 
-    prior = Prior(target)
+    prior = _prior.of(target)
     with clock() as took:
         sampler = dynesty.NestedSampler(
             prior.loglikelihood, prior.transform, target.ndim, nlive=options.draws,

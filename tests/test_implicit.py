@@ -74,6 +74,35 @@ def test_newtons_method_alone_would_fail(residual: Any, solution: Any) -> None:
     assert found == pytest.approx(solution(at), rel=1e-12, abs=1e-12)
 
 
+REPEATED: dict[str, tuple[Any, Any]] = {
+    "y*y": (lambda y, x: y * y + x * x - 1, lambda x: np.sqrt(1 - x**2)),
+    "y*y*y": (lambda y, x: y * y * y - x, np.cbrt),
+    "mul(y, y, y)": (lambda y, x: ps.mul(y, y, y) - x, np.cbrt),
+    "x*y*x": (lambda y, x: x * y * x - 1, lambda x: x**-2),
+    "y*y/y": (lambda y, x: y * y / y - x * x / x, lambda x: x),
+    "y*exp(y*y)": (lambda y, x: y * ps.exp(y * y) - x * ps.exp(x * x), lambda x: x),
+    "y**y": (lambda y, x: (y + 1) ** (y + 1) - (x + 1) ** (x + 1), lambda x: x),
+}
+
+
+@pytest.mark.parametrize("backend", ["c", "numba", "jax"])
+def test_a_variable_may_occur_more_than_once(backend: str) -> None:
+    """Values and slopes are right where a product has a factor twice, in every backend."""
+    pytest.importorskip({"c": "pytensor"}.get(backend, backend))
+    x, at = pt.dvector(), np.array([0.3, 0.5, 0.9])
+    ys = [
+        implicit.root(equation, bracket=lambda _: (0.0, 20.0))(x)
+        for equation, _ in REPEATED.values()
+    ]
+    outputs = [*ys, *(pytensor.grad(y.sum(), x) for y in ys)]
+    found = pytensor.function([x], outputs, mode=compat.mode(backend))(at)
+    for name, value, slope in zip(REPEATED, found, found[len(ys) :], strict=False):
+        exact = REPEATED[name][1]
+        assert np.asarray(value) == pytest.approx(exact(at), rel=1e-9), name
+        slopes = (exact(at + 1e-6) - exact(at - 1e-6)) / 2e-6
+        assert np.asarray(slope) == pytest.approx(slopes, rel=1e-7), name
+
+
 def test_arguments_broadcast_and_may_be_integers() -> None:
     """Arrays of any shape and type go together, and what doesn't matter has the slope 0."""
     line = implicit.root(lambda y, a, b, _c: y - a * b, bracket=lambda a, b, _c: (a * b, a * b))

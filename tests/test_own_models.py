@@ -710,7 +710,7 @@ ODD = """
         return odd if kind != "none" else pm.Model()
 """
 REFUSED = {
-    "discrete": "discrete parameters (coin)",
+    "discrete": "discrete parameters (coin ~ Bernoulli)",
     "none": "no free parameters",
     "nan": "no starting point with a finite log-density",
     "inf": "+inf where a run would start",

@@ -1,5 +1,8 @@
 """The target: the model's own density, its Jacobian, its gradient, and where runs start."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -95,12 +98,95 @@ def test_impossible_models_are_refused() -> None:
         pm.Potential("always", pm.math.exp(pm.Normal("x")) * np.inf)
     with pytest.raises(ModelError, match="no free parameters"):
         Target(empty)
-    with pytest.raises(ModelError, match=r"discrete parameters \(coin\)"):
+    with pytest.raises(
+        ModelError, match=r"coin ~ Bernoulli\).*pm.Mixture.*marginalize\(model, \['coin'"
+    ):
         Target(discrete)
     with pytest.raises(ModelError, match="no starting point with a finite log-density"):
         Target(nowhere).initial(np.random.default_rng(0), 2)
     with pytest.raises(ModelError, match=r"is \+inf where a run would start"):
         Target(everywhere).initial(np.random.default_rng(0), 2)
+
+
+def test_imputed_values_count_once() -> None:
+    """The gaps in data are parameters; the data with the gaps filled repeat them: no count."""
+    data = np.ma.masked_invalid([1.0, np.nan, 2.0, np.nan])
+    with pm.Model() as model:
+        mu = pm.Normal("mu")
+        with pytest.warns(UserWarning, match="will be automatically imputed"):
+            pm.Normal("y", mu, 1.0, observed=data)
+        pm.Deterministic("twice", 2 * mu)
+    target = Target(model, mode="FAST_COMPILE")
+    assert target.parameters == ("mu", "y_unobserved[0]", "y_unobserved[1]", "twice")
+    named = target.named(np.array([[0.5, 10.0, 20.0]]))
+    assert named["y"].tolist() == [[1.0, 10.0, 2.0, 20.0]], "saved draws have it whole"
+    assert target.constrain(np.array([0.5, 10.0, 20.0])).tolist() == [0.5, 10.0, 20.0, 1.0]
+
+
+def test_an_op_without_a_gradient_is_named() -> None:
+    """An Op that raises a bare NotImplementedError is named, also where others come after it."""
+    from pytensor.graph.basic import Apply
+    from pytensor.graph.op import Op
+    from pytensor.tensor import dscalar
+
+    class Opaque(compat.OwnGradient, Op):  # type: ignore[misc]
+        __props__ = ()
+
+        def make_node(self, x: object) -> object:
+            return Apply(self, [x], [dscalar()])
+
+        def perform(self, _node: object, inputs: list[Any], outputs: list[Any]) -> None:
+            outputs[0][0] = np.asarray(-np.sum(inputs[0] ** 2))
+
+    with pm.Model() as model:
+        x = pm.Normal("x", shape=2)
+        pm.Potential("opaque", pm.math.exp(Opaque()(2 * x)) + pm.math.sum(x))
+    target = Target(model, mode="FAST_COMPILE")
+    assert "it has no gradient (Opaque" in str(target.lacks("gradient"))
+    pytest.importorskip("jax")
+    assert "JAX can't compile it (Opaque" in str(target.lacks("jax"))
+
+
+def test_saved_draws_keep_dims_and_coords(tmp_path: Path) -> None:
+    """Axes have the model's names and labels, where they have any that netCDF can hold."""
+    import xarray
+
+    coords: dict[str, Any] = {
+        "school": ["a", "b"],
+        "year": [2001, 2002, 2003],
+        "day": np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[ns]"),
+        "odd": [("a", 1), ("b", 2)],
+    }
+    with pm.Model(coords=coords) as model:
+        model.add_coord("bare", length=2)
+        pm.Normal("x", dims=("school", "year"))
+        pm.Normal("plain", shape=2)
+        pm.Normal("when", dims="day")
+        pm.Normal("what", dims="odd")
+        pm.Normal("unlabelled", dims="bare")
+        pm.Deterministic("sum", model["x"].sum(axis=1), dims="school")
+    target = Target(model, mode="FAST_COMPILE")
+    named = target.named(np.random.default_rng(0).standard_normal((2, 5, target.ndim)))
+    stats = {"diverging": np.zeros((2, 5), dtype=bool)}
+    path = tmp_path / "draws.nc"
+    compat.save_draws(path, named, stats, {}, dims=target.dims, coords=target.coords)
+    with xarray.open_datatree(path, engine="h5netcdf") as tree:
+        posterior = tree["posterior"].dataset
+        assert {str(name): value.dims[2:] for name, value in posterior.data_vars.items()} == {
+            "x": ("school", "year"),
+            "plain": ("plain_dim_0",),
+            "when": ("day",),
+            "what": ("odd",),
+            "unlabelled": ("bare",),
+            "sum": ("school",),
+        }
+        assert posterior.coords["school"].to_numpy().tolist() == ["a", "b"]
+        assert np.array_equal(posterior["x"].sel(school="b", year=2002), named["x"][..., 1, 1])
+        assert np.array_equal(posterior.coords["day"], coords["day"])
+        assert posterior.coords["odd"].to_numpy().tolist() == ["('a', 1)", "('b', 2)"]
+        assert "bare" not in posterior.coords
+    read = compat.arviz().from_netcdf(path)
+    assert np.array_equal(read["posterior"]["x"].to_numpy(), named["x"])
 
 
 def test_reference_follows_the_parameters() -> None:

@@ -3,8 +3,10 @@
 Every sampler then has them as it has any other model, through graphs that end in these Ops.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from pickle import PicklingError
 from typing import Any
 
@@ -30,12 +32,12 @@ POTENTIAL = "logdensity__"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Functions:
-    """What evaluates a density, many points (n, ndim) at a time.
+    """What evaluates a density, many points (n, ndim) at a time, or other quantities.
 
     Attributes:
-        values: points to densities (n,).
+        values: points to densities (n,), or to quantities (n, size).
         gradients: points to densities (n,) and gradients (n, ndim), or None.
-        traced: the same density of one point, for JAX to trace, or None.
+        traced: the same of one point, for JAX to trace, or None.
     """
 
     values: Callable[[FloatArray], FloatArray]
@@ -113,12 +115,12 @@ class Gradient(_OfVectors):
         return [arguments[-1][0][:-1], arguments[-1][0]]
 
 
-class Constrained(_OfVectors):
-    """A Stan program's parameters and transformed parameters, flat: (..., ndim) to (..., n)."""
+class Constrained(compat.OwnGradient, _OfVectors):
+    """Named quantities that are computed from a point, flat: (..., ndim) to (..., size)."""
 
     __props__ = ("functions", "size")
 
-    def __init__(self, functions: Callable[[FloatArray], FloatArray], size: int) -> None:
+    def __init__(self, functions: Functions, size: int) -> None:
         super().__init__(functions)
         self.size = size
 
@@ -130,12 +132,19 @@ class Constrained(_OfVectors):
     def perform(self, _node: Any, inputs: Any, outputs: Any) -> None:
         """Evaluate it."""
         (x,) = inputs
-        values = [self.functions(point) for point in x.reshape(-1, x.shape[-1])]
+        values = self.functions.values(x.reshape(-1, x.shape[-1]))
         outputs[0][0] = np.array(values, dtype=np.float64).reshape(*x.shape[:-1], self.size)
 
     def infer_shape(self, *arguments: Any) -> Any:
         """Return the shapes."""
         return [(*arguments[-1][0][:-1], pt.constant(self.size))]
+
+    def jax(self) -> Any:
+        """Return the function itself, for as many axes of points as there are."""
+        function = self.functions.traced
+        if function is None:
+            raise NotImplementedError("what it computes is no JAX function")
+        return lambda x: _mapped(function, x.ndim - 1)(x)
 
 
 def _vectorized(op: _OfVectors, _node: Any, x: Any) -> Any:
@@ -162,9 +171,9 @@ def of_function(density: LogDensity) -> pm.Model:
     The variables are flat, or uniform between their bounds.
 
     Raises:
-        TypeError: the function doesn't return one number.
-        ValueError: a variable's bounds can't be transformed.
-        Exception: whatever it raises at its first evaluation, where runs start or at zero.
+        TypeError: the function doesn't return one number, or constrained no map of numbers.
+        ValueError: a variable's bounds can't be transformed, or constrained gives its name.
+        Exception: whatever one of them raises at its first evaluation, where runs start or at zero.
     """
     functions = _traced(density) if density.kind == "jax" else _called(density)
     if density.bounds is not None:
@@ -173,7 +182,26 @@ def of_function(density: LogDensity) -> pm.Model:
         parts = _variables(density)
         x = pt.concatenate([part.ravel() for part in parts])
         pm.Potential(POTENTIAL, Density(functions)(x))
+        if density.constrained is not None:
+            _add(*_quantities(density), x)
     return model
+
+
+def likelihood(density: LogDensity) -> Callable[[FloatArray], float]:
+    """Return a plain function's likelihood: x, shape (ndim,), to its log; -inf where it is NaN.
+
+    Raises:
+        TypeError: it doesn't return one number.
+        Exception: whatever it raises at its first evaluation, where runs start or at zero.
+    """
+    assert density.log_likelihood is not None
+    alone = replace(density, function=density.log_likelihood, gradient=None)
+    values = (_traced(alone) if density.kind == "jax" else _called(alone)).values
+
+    def loglikelihood(x: FloatArray) -> float:
+        return float(_supported(values(x[None]), (1,))[0])
+
+    return loglikelihood
 
 
 def of_program(program: StanProgram) -> pm.Model:
@@ -197,13 +225,51 @@ def of_program(program: StanProgram) -> pm.Model:
     with pm.Model() as model:
         x = pm.Flat(UNCONSTRAINED, shape=compiled.ndim)
         pm.Potential(POTENTIAL, Density(functions)(x))
-        dims = dict(zip(compiled.names(True), compiled.dims(True), strict=True))
-        sizes = [int(np.prod(shape)) for shape in dims.values()]
-        values = Constrained(compiled.constrain, sum(sizes))(x)
-        for (name, shape), end, size in zip(dims.items(), np.cumsum(sizes), sizes, strict=True):
-            # Stan's first index runs fastest.
-            pm.Deterministic(name, values[end - size : end].reshape(shape[::-1]).T)
+        places = stan.places(compiled)
+        order = np.concatenate([at.ravel() for at in places.values()])
+        constrained = Functions(
+            values=lambda points: np.array([compiled.constrain(x) for x in points])[:, order]
+        )
+        _add(constrained, {name: at.shape for name, at in places.items()}, x)
     return model
+
+
+def _add(functions: Functions, shapes: Mapping[str, tuple[int, ...]], x: Any) -> None:
+    """Add quantities of x to the model that is being built, as deterministics."""
+    sizes = [prod(shape) for shape in shapes.values()]
+    values = Constrained(functions, sum(sizes))(x)
+    for (name, shape), end, size in zip(shapes.items(), np.cumsum(sizes), sizes, strict=True):
+        pm.Deterministic(name, values[end - size : end].reshape(shape))
+
+
+def _quantities(density: LogDensity) -> tuple[Functions, Mapping[str, tuple[int, ...]]]:
+    """Return what computes the named quantities of a plain function, and their shapes.
+
+    Raises:
+        TypeError: they are no map of names to numbers.
+        ValueError: a name is a coordinate's.
+    """
+    assert density.constrained is not None
+    of_x = density.of_x(density.constrained)
+    first = of_x(density.somewhere)
+    if not isinstance(first, Mapping) or not all(isinstance(name, str) for name in first):
+        raise TypeError(f"constrained must return a map of names to numbers, not {first!r}")
+    if taken := {*density.shapes, POTENTIAL} & first.keys():
+        raise ValueError(f"constrained gives {', '.join(sorted(taken))} another value: rename it")
+    shapes = {name: np.shape(value) for name, value in first.items()}
+
+    def flat(x: Any, library: Any = np) -> Any:
+        found = of_x(x)
+        if (seen := {name: np.shape(value) for name, value in found.items()}) != shapes:
+            raise TypeError(f"constrained must always return the same names and shapes: {seen}")
+        return library.concatenate([library.ravel(found[name]) for name in shapes])
+
+    if density.kind == "numpy":
+        return Functions(values=lambda points: np.array([flat(x) for x in points])), shapes
+    import jax
+
+    traced = partial(flat, library=jax.numpy)
+    return Functions(values=jax.jit(jax.vmap(traced)), traced=traced), shapes
 
 
 def _variables(density: LogDensity) -> list[Any]:
@@ -278,17 +344,19 @@ def _is_inside(points: FloatArray, low: FloatArray, high: FloatArray) -> npt.NDA
 
 def _called(density: LogDensity) -> Functions:
     """Return a NumPy function's evaluations, one point after another unless it is vectorized."""
-    slope = density.gradient
+    function = density.of_x(density.function)
+    slope = density.of_x(density.gradient) if density.gradient else None
 
     def one_by_one(points: FloatArray) -> FloatArray:
-        return np.array([_number(density.function(x)) for x in points])
+        return np.array([_number(function(x), density) for x in points])
 
     def at_once(points: FloatArray) -> FloatArray:
-        found = np.asarray(density.function(points), dtype=np.float64)
-        if found.shape != points.shape[:1]:
+        rows = function(points)
+        found = _numbers([_first(row) for row in rows] if density.blobs else rows)
+        if found is None or found.shape != points.shape[:1]:
             raise TypeError(
                 f"the vectorized log-density of points {points.shape} must have the shape"
-                f" {points.shape[:1]}, not {found.shape}"
+                f" {points.shape[:1]}, not {_shape(rows)}{_blobs(density, 'in each row')}"
             )
         return found
 
@@ -312,10 +380,15 @@ def _traced(density: LogDensity) -> Functions:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    shape = jax.eval_shape(density.function, np.zeros(density.size)).shape
-    if shape != ():
-        raise TypeError(f"the log-density must be one number, a scalar; its shape is {shape}")
-    return _of_jax(density.function)
+    of_x = density.of_x(density.function)
+    function = (lambda x: _first(of_x(x))) if density.blobs else of_x
+    found = jax.eval_shape(function, np.zeros(density.size))
+    if getattr(found, "shape", None) != ():
+        raise TypeError(
+            f"the log-density must be one number, a scalar; its shape is {_shape(found)}"
+            f"{_blobs(density)}"
+        )
+    return _of_jax(function)
 
 
 def _of_jax(function: Callable[[Any], Any]) -> Functions:
@@ -335,11 +408,42 @@ def _mapped(function: Callable[[Any], Any], n_axes: int) -> Callable[[Any], Any]
     return function if n_axes == 0 else _mapped(jax.vmap(function), n_axes - 1)
 
 
-def _number(value: Any) -> float:
-    number = np.asarray(value, dtype=np.float64)
-    if number.size != 1:
-        raise TypeError(f"the log-density must be one number; its shape is {number.shape}")
-    return float(number.reshape(()))
+def _number(value: Any, density: LogDensity) -> float:
+    found = _numbers(_first(value) if density.blobs else value)
+    if found is None or found.size != 1:
+        raise TypeError(
+            f"the log-density must be one number; its shape is {_shape(value)}{_blobs(density)}"
+        )
+    return float(found.reshape(()))
+
+
+def _first(value: Any) -> Any:
+    """Return what comes before the blobs; the value itself where a function left them out."""
+    return value[0] if isinstance(value, tuple | list) or np.ndim(value) else value
+
+
+def _numbers(value: Any) -> FloatArray | None:
+    """Return an array of numbers, or None if the value is none."""
+    try:
+        return None if value is None else np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _shape(value: Any) -> str:
+    """Return in words what came back in place of a number."""
+    if isinstance(value, tuple | list):
+        return f"that of a {type(value).__name__} of {len(value)}"
+    shape = getattr(value, "shape", None)
+    return f"that of a {type(value).__name__}" if shape is None else str(tuple(shape))
+
+
+def _blobs(density: LogDensity, where: str = "") -> str:
+    """Return what a function with blobs needs, if it isn't said."""
+    if density.blobs:
+        return ""
+    first = " ".join(["is the first", where]).strip()
+    return f" (if the log-density {first}, and blobs follow: LogDensity(..., blobs=True))"
 
 
 def _supported(values: Any, shape: tuple[int, ...]) -> FloatArray:

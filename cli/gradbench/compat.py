@@ -1,7 +1,7 @@
 """Every difference between pymc 5 / arviz 0.x and pymc 6 / arviz 1.x, and PyMC's inner loop."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,9 @@ def save_draws(
     named: Mapping[str, FloatArray],
     stats: Mapping[str, npt.NDArray[np.generic]],
     attributes: Mapping[str, str],
+    *,
+    dims: Mapping[str, Sequence[str | None]] | None = None,
+    coords: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
     """Write draws as netCDF that ``arviz.from_netcdf`` (0.x) and ``xarray.open_datatree`` read.
 
@@ -145,13 +148,22 @@ def save_draws(
         named: constrained draws by parameter, each (chains, draws, *shape).
         stats: sample statistics, each (chains, draws).
         attributes: written to the posterior group.
+        dims: names of the axes of a parameter, by parameter; None for an axis without.
+        coords: labels along an axis, by its name.
     """
     import xarray
 
+    dims, coords = dims or {}, coords or {}
+    n_chains, n_draws = _shape(named)[:2]
     for group, arrays in (("posterior", named), ("sample_stats", stats)):
+        axes = {
+            name: _dimensions(name, array.ndim, dims.get(name)) for name, array in arrays.items()
+        }
+        used = {axis for each in axes.values() for axis in each}
+        labels = {axis: _labels(coords[axis]) for axis in used & coords.keys()}
         data = xarray.Dataset(
-            {name: (_dimensions(name, array.ndim), array) for name, array in arrays.items()},
-            coords={"chain": np.arange(_shape(named)[0]), "draw": np.arange(_shape(named)[1])},
+            {name: (axes[name], array) for name, array in arrays.items()},
+            coords={"chain": np.arange(n_chains), "draw": np.arange(n_draws), **labels},
             attrs=dict(attributes),
         )
         data.to_netcdf(
@@ -159,8 +171,18 @@ def save_draws(
         )
 
 
-def _dimensions(name: str, ndim: int) -> tuple[str, ...]:
-    return ("chain", "draw", *(f"{name}_dim_{i}" for i in range(ndim - 2)))
+def _dimensions(name: str, ndim: int, own: Sequence[str | None] | None) -> tuple[str, ...]:
+    """Return the names of a parameter's axes: its own, and ArviZ's where it has none."""
+    axes = own if own is not None and len(own) == ndim - 2 else [None] * (ndim - 2)
+    return ("chain", "draw", *(axis or f"{name}_dim_{i}" for i, axis in enumerate(axes)))
+
+
+def _labels(labels: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return labels as netCDF has them: what is neither number, time nor text, as text."""
+    array = np.asarray(labels)
+    if array.dtype.kind in "biufM" and array.ndim == 1:
+        return array
+    return np.array([str(label) for label in labels])
 
 
 def _shape(named: Mapping[str, FloatArray]) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
     def __init__(self, residual: Callable[..., Any], bracket: Callable[..., Any]) -> None:
         self._x = x = [ps.float64(name) for name in inspect.signature(bracket).parameters]
         self._state = y, low, high, last = [ps.float64(n) for n in ("y", "low", "high", "last")]
-        value = residual(y, *x)
+        value = _distinct([y, *x], residual(y, *x))
         slope, *by_x = pytensor.grad(value, [y, *x], disconnected_inputs="ignore")
         self._slopes = [-by / slope for by in by_x]
 
@@ -113,6 +113,22 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
             return y, sum(s * t for s, t in zip(slopes(y, *x), tangents, strict=True))
 
         return jax.numpy.vectorize(solve)
+
+
+def _distinct(inputs: list[Any], value: Any) -> Any:
+    """Return the same scalar of the same inputs, no product of which has one factor twice.
+
+    PyTensor (2.38.3 and 3.3.8) differentiates a scalar product by leaving out a factor wherever it
+    occurs, so that the slope of ``y * y`` would be 2. What is the factor again, but by another
+    name, is left in.
+    """
+    graph = FunctionGraph(inputs, [value], clone=False)
+    for node in graph.toposort():
+        if isinstance(node.op, ps.Mul):
+            for i, factor in enumerate(node.inputs):
+                if factor in node.inputs[:i]:
+                    graph.change_node_input(node, i, ps.identity(factor))
+    return graph.outputs[0]
 
 
 def _traced(inputs: list[Any], outputs: list[Any]) -> Any:

@@ -1,7 +1,7 @@
 """A log-density that is a plain function: what a model file may return, not a ``pm.Model``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -27,6 +27,14 @@ class LogDensity:
         gradient: x to the gradient, shape (ndim,), of a NumPy function. Without one, only samplers
             that use no gradient run.
         vectorized: whether the NumPy function takes many points at once, (n, ndim) to (n,).
+        args: what every function of x takes after x, as emcee's ``args``.
+        kwargs: what it takes by name.
+        blobs: whether function and log_likelihood return more than the log-density, which is the
+            first; if vectorized, the first in each row. The rest is left alone.
+        constrained: x to a map of names to numbers or arrays, which are reported beside x.
+        prior_transform: a point of the unit cube, shape (ndim,), to x, for samplers that start
+            from the prior; it takes neither args nor kwargs.
+        log_likelihood: what function is, without the prior of prior_transform.
         initial: where runs start: a function (rng, n) to points (n, ndim) or to a map of names to
             values; points (n, ndim), of which as many as a run needs are taken at random; or one
             point (ndim,), around which they start in a small ball.
@@ -40,13 +48,19 @@ class LogDensity:
         ValueError: these contradict each other.
     """
 
-    function: Callable[[Any], Any]
+    function: Callable[..., Any]
     _: KW_ONLY
     names: Sequence[str] | Mapping[str, Shape] | None = None
     ndim: int | None = None
     kind: Literal["numpy", "jax"] = "numpy"
-    gradient: Callable[[FloatArray], Any] | None = None
+    gradient: Callable[..., Any] | None = None
     vectorized: bool = False
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    blobs: bool = False
+    constrained: Callable[..., Mapping[str, Any]] | None = None
+    prior_transform: Callable[[FloatArray], Any] | None = None
+    log_likelihood: Callable[..., Any] | None = None
     initial: Callable[..., Any] | FloatArray | Sequence[Any] | None = None
     bounds: tuple[Any, Any] | None = None
     transform: bool = False
@@ -62,6 +76,10 @@ class LogDensity:
             raise ValueError(f"LogDensity: names must be different names, not {self.names!r}")
         if self.size < 1:
             raise ValueError("LogDensity needs one coordinate at least")
+        if isinstance(self.args, str) or not isinstance(self.args, Sequence):
+            raise ValueError(f"LogDensity: args must be a tuple, as (t, y), not {self.args!r}")
+        if (self.prior_transform is None) != (self.log_likelihood is None):
+            raise ValueError("LogDensity takes prior_transform and log_likelihood together")
         if self.transform and self.bounds is None:
             raise ValueError("LogDensity: transform=True needs bounds")
         low, high = self.limits
@@ -93,6 +111,12 @@ class LogDensity:
     def size(self) -> int:
         """How many coordinates x has."""
         return sum(map(prod, self.shapes.values()))
+
+    def of_x(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
+        """Return one of its functions of x as a function of x alone."""
+        if not (self.args or self.kwargs):
+            return function
+        return lambda x: function(x, *self.args, **self.kwargs)
 
     @property
     def limits(self) -> tuple[FloatArray, FloatArray]:
@@ -145,6 +169,12 @@ class LogDensity:
             )
         chosen: FloatArray = rng.choice(given, n, replace=False)
         return chosen
+
+    def from_prior(self, rng: np.random.Generator, n: int) -> FloatArray:
+        """Return n points (n, ndim) from the prior that ``prior_transform`` maps."""
+        assert self.prior_transform is not None
+        cubes = rng.uniform(size=(n, self.size))
+        return np.array([self.prior_transform(cube) for cube in cubes], dtype=np.float64)
 
     @property
     def somewhere(self) -> FloatArray:

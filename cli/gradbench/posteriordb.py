@@ -10,7 +10,7 @@ import numpy as np
 from gradbench import compat
 from gradbench.errors import ModelError, did_you_mean, pip_install
 from gradbench.reference import Moments, Reference
-from gradbench.stan import StanProgram
+from gradbench.stan import StanProgram, included
 
 PREFIX = "posteriordb:"
 VARIABLE = "POSTERIOR_DB_PATH"  # what the posteriordb package itself reads
@@ -74,7 +74,8 @@ def files(path: Path) -> list[Path]:
     ]
     if posterior.posterior_info.get("reference_posterior_name"):
         parts.append(posterior.reference_draws_file_path() + ".zip")
-    return [path, *map(Path, parts)]
+    code = Path(parts[0])
+    return [path, *map(Path, parts), *included(code.read_text(), code.parent)]
 
 
 def load(path: Path) -> tuple[StanProgram, Reference | None]:
@@ -85,7 +86,8 @@ def load(path: Path) -> tuple[StanProgram, Reference | None]:
     """
     posterior = _posterior(path)
     try:
-        program = StanProgram(posterior.model.stan_code(), posterior.data.values())
+        folder = Path(posterior.model.stan_code_file_path()).parent
+        program = StanProgram(posterior.model.stan_code(), posterior.data.values(), folder)
         if not posterior.posterior_info.get("reference_posterior_name"):
             return program, None
         return program, _reference(posterior.reference_draws())

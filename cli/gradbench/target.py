@@ -139,11 +139,15 @@ class Target:
         self._constrained: dict[tuple[str, ...], Batch] = {}
         if not model.free_RVs:
             raise ModelError("the model has no free parameters: there is nothing to sample")
-        if model.discrete_value_vars:
-            names = ", ".join(v.name for v in model.discrete_value_vars)
+        moved = set(model.discrete_value_vars)
+        if discrete := [rv for rv in model.free_RVs if model.rvs_to_values[rv] in moved]:
+            names = [rv.name for rv in discrete]
             raise ModelError(
-                f"the model has discrete parameters ({names}); gradient-based samplers can't move"
-                " them: sum them out of the density, or use pm.Mixture"
+                f"the model has discrete parameters ({', '.join(map(_described, discrete))}), along"
+                " which there is no gradient: sum them out of the density with pm.Mixture, or with"
+                f" pymc_extras.marginalize(model, {names}); what PyMC does with them, one step"
+                " method for these and NUTS for the others, draws from no density of a vector that"
+                " other samplers could be compared on"
             )
         # As PyMC does: what ends in __ is not shown.
         self._shown = get_default_varnames(model.unobserved_RVs, include_transformed=False)
@@ -300,7 +304,8 @@ class Target:
         try:
             pytensor.grad(logp, flat)
         except (NotImplementedError, TypeError, ValueError) as error:
-            return f"it has no gradient ({_first_line(error)}); use a sampler that needs none"
+            reason = _reason(error, _without_gradient(flat, logp))
+            return f"it has no gradient ({reason}); use a sampler that needs none"
         return None
 
     @cached_property
@@ -311,7 +316,8 @@ class Target:
         try:
             jax.eval_shape(jax.grad(self.jax_logdensity), self._flat_point)
         except Exception as error:
-            return f"JAX can't compile it ({_first_line(error)}); use a sampler without JAX"
+            reason = _reason(error, _without_jax(self._density[1]))
+            return f"JAX can't compile it ({reason}); use a sampler without JAX"
         return None
 
     def point(self, x: FloatArray) -> dict[str, FloatArray]:
@@ -450,6 +456,8 @@ class Target:
             if quantity.is_large and name not in self.diagnosed:
                 if not self._is_asked_for:
                     why[name] = f"{quantity.size:,} values, more than {MAX_COMPUTED}"
+            elif name in self._imputed:
+                why[name] = f"repeats {name}_unobserved"
             elif name not in varying:
                 why[name] = "the same wherever tried"
             elif name not in counting and self._chosen[name].any():
@@ -514,7 +522,8 @@ class Target:
             with np.errstate(invalid="ignore"):
                 varies |= np.ptp(self._tried, axis=0) > ROUNDING * scale
         masks = [
-            self._chosen[q.name] if q.is_large else np.full(q.size, True) for q in self._diagnosed
+            self._chosen[q.name] if q.is_large else np.full(q.size, q.name not in self._imputed)
+            for q in self._diagnosed
         ]
         if self._is_asked_for:
             varies |= np.concatenate([self._chosen[q.name] for q in self._diagnosed])
@@ -587,6 +596,26 @@ class Target:
             parts.append(array.ravel())
         return np.concatenate(parts)[self._kept]
 
+    @property
+    def _imputed(self) -> set[str]:
+        """The names under which PyMC gives data with gaps as a whole: they repeat ``_unobserved``.
+
+        The gaps are parameters of their own, and the data beside them never vary.
+        """
+        free = {rv.name for rv in self.model.free_RVs}
+        whole = {str(rv.name).removesuffix("_observed") for rv in self.model.observed_RVs}
+        return {name for name in whole if f"{name}_unobserved" in free}
+
+    @property
+    def dims(self) -> Mapping[str, Sequence[str | None]]:
+        """The names of the axes of the model's variables, by variable, where they have any."""
+        return {name: tuple(dims) for name, dims in self.model.named_vars_to_dims.items()}
+
+    @property
+    def coords(self) -> Mapping[str, Sequence[Any]]:
+        """The labels along the axes that have labels, by name of the axis."""
+        return {name: labels for name, labels in self.model.coords.items() if labels is not None}
+
     # -- starting points ---------------------------------------------------------------------
 
     def initial(self, rng: np.random.Generator, n: int) -> FloatArray:
@@ -644,7 +673,12 @@ class Target:
 
     @property
     def improper(self) -> list[str]:
-        """The names of the variables whose prior is flat on an unbounded range."""
+        """The names of the variables whose prior is flat on an unbounded range.
+
+        There are none where a plain function comes with its prior.
+        """
+        if self.function is not None and self.function.prior_transform is not None:
+            return []
         return [rv.name for rv in self.model.free_RVs if "flat" in str(rv.owner.op.name)]
 
     def _lacks_way(self, init: Init) -> str | None:
@@ -663,7 +697,8 @@ class Target:
             shown = "the Stan program" if names == [UNCONSTRAINED] else ", ".join(names)
             return (
                 f"needs a prior to draw from, and that of {shown} is improper or not told; give"
-                " proper priors (a plain function: bounds), or use init: uniform"
+                " proper priors (a plain function: bounds or prior_transform), or use init:"
+                " uniform"
             )
         return None
 
@@ -687,9 +722,9 @@ class Target:
         points = rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (n, self.ndim))
         if self.function is None or self.function.bounds is None:
             return points
-        return self._of_function(self.function.inside(points, radius=UNIFORM_RADIUS))
+        return self.of_function(self.function.inside(points, radius=UNIFORM_RADIUS))
 
-    def _of_function(self, x: FloatArray) -> FloatArray:
+    def of_function(self, x: FloatArray) -> FloatArray:
         """Return points of a plain function, (n, ndim), on the unconstrained space."""
         assert self.function is not None
         return self.unconstrain(self.function.named(x)) if self.function.transform else x
@@ -754,6 +789,9 @@ class Target:
     def _from_prior(self, rng: np.random.Generator, n: int) -> FloatArray:
         """Return draws from the prior, potentials left aside."""
         from pymc.pytensorf import reseed_rngs
+
+        if self.function is not None and self.function.prior_transform is not None:
+            return self.of_function(self.function.from_prior(rng, n))
 
         try:
             draw, generators = self._prior
@@ -934,6 +972,53 @@ def scalars(name: str, shape: Sequence[int]) -> list[str]:
     return [
         name + (f"[{', '.join(map(str, index))}]" if index else "") for index in np.ndindex(*shape)
     ]
+
+
+def _described(rv: Any) -> str:
+    """Return a variable's name and distribution, and how many values it has if more than one."""
+    kind = getattr(rv.owner.op, "_print_name", ("a distribution",))[0]
+    shape = "×".join("?" if size is None else str(size) for size in rv.type.shape)
+    return f"{rv.name} ~ {kind}" + (f" of shape {shape}" if shape else "")
+
+
+def _reason(error: Exception, op: Any) -> str:
+    """Return an error's first line, and the Op that it is about, where the line doesn't name it."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return line if op is None or type(op).__name__ in line else f"{op}: {line}"
+
+
+def _without_gradient(flat: Any, logp: Any) -> Any:
+    """Return the first Op on the way from x to the log-density that can't be differentiated."""
+    import pytensor
+    from pytensor.graph.traversal import io_toposort
+
+    depends = {flat}
+    for node in io_toposort([flat], [logp]):
+        inputs = [x for x in node.inputs if x in depends]
+        if not inputs:
+            continue
+        depends.update(node.outputs)
+        known = {y: y.zeros_like() for y in node.outputs if y.dtype.startswith("float")}
+        try:
+            pytensor.grad(None, inputs, known_grads=known, disconnected_inputs="ignore")
+        except (NotImplementedError, TypeError, ValueError):
+            return node.op
+    return None
+
+
+def _without_jax(logp: Any) -> Any:
+    """Return the first Op of a graph that has no JAX version."""
+    from pytensor.graph.traversal import ancestors
+
+    convert = compat.jax_funcify()
+    for node in dict.fromkeys(x.owner for x in ancestors([logp]) if x.owner is not None):
+        try:
+            convert(node.op, node=node)
+        except NotImplementedError:
+            return node.op
+        except Exception:  # another Op may ask for more than its node
+            continue
+    return None
 
 
 def _matches(pattern: re.Pattern[str], quantity: Quantity) -> npt.NDArray[np.bool_]:

@@ -215,8 +215,14 @@ class Session:
         scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             attributes = {"cell": json.dumps(cell.to_json())}
-            named = self.target.named(draws.values, self.target.diagnosed)
-            compat.save_draws(scratch, named, draws.stats, attributes)
+            compat.save_draws(
+                scratch,
+                self.target.named(draws.values, self.target.diagnosed),
+                draws.stats,
+                attributes,
+                dims=self.target.dims,
+                coords=self.target.coords,
+            )
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)

@@ -238,10 +238,17 @@ def about(name: str) -> About:
 
 
 def fingerprint(source: Source) -> str:
-    """Return the SHA-256 of its files, in hexadecimal: a resumed run must find the same model."""
-    files = [source.path, *([source.data] if source.data else [])]
+    """Return the SHA-256 of its files, in hexadecimal: a resumed run must find the same model.
+
+    What a Stan program includes is among them, also where its text is in a Python file.
+    """
+    from gradbench.stan import included
+
     if source.path.suffix == ".json":
         files = posteriordb.files(source.path)
+    else:
+        parts = included(source.path.read_text(errors="replace"), source.path.parent)
+        files = [source.path, *([source.data] if source.data else []), *parts]
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -262,7 +269,8 @@ def load(source: Source, params: Mapping[str, Any]) -> Loaded:
             program, reference = posteriordb.load(source.path)
         else:
             data = {} if source.data is None else _data(source.data)
-            program, reference = StanProgram(source.path.read_text(), data), None
+            code, folder = source.path.read_text(), source.path.parent
+            program, reference = StanProgram(code, data, folder), None
         return Loaded(blackbox.of_program(program), reference, program)
     except ModelError as error:
         raise ModelError(f"{source.path}: {error}") from error
@@ -285,9 +293,11 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
         sys.path.append(str(path.parent))  # last, so that a numpy.py beside it is not NumPy
     try:
         spec.loader.exec_module(module)
-        model = module.model(**params)
+        model = _with_folder(module.model(**params), path.parent)
         reference = module.reference(**params) if hasattr(module, "reference") else None
-        program = module.stan(**params) if hasattr(module, "stan") else None
+        program = (
+            _with_folder(module.stan(**params), path.parent) if hasattr(module, "stan") else None
+        )
         initial = getattr(module, "initial", None) and partial(module.initial, **params)
         function = None
         if isinstance(model, LogDensity):
@@ -335,6 +345,14 @@ def _told(path: Path, initial: "Callable[..., Any]") -> "Callable[..., Any]":
             raise ModelError(f"{_line_in(path, error)}: initial: {what}: {error}") from error
 
     return told
+
+
+def _with_folder(made: Any, folder: Path) -> Any:
+    """Return what a file made; a Stan program, unless it knows better, includes files beside it."""
+    from gradbench.stan import StanProgram
+
+    is_lost = isinstance(made, StanProgram) and made.folder is None
+    return replace(made, folder=folder) if is_lost else made
 
 
 def _data(path: Path) -> Mapping[str, Any]:

@@ -1,8 +1,9 @@
 """What PyMC's step methods share: chains one after another, in the loop inside ``pm.sample``."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,14 @@ class Options(base.Options):
     def n_starts(self) -> int:
         """One starting point for each chain."""
         return self.chains
+
+
+class HamiltonianOptions(Options):
+    """``pm.sample``'s options for step methods that follow gradients."""
+
+    init: Literal["adapt_diag", "adapt_full"] = Field(
+        "adapt_diag", description="a diagonal mass matrix, or a dense one; both are adapted"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ class Hamiltonian:
     def __init__(
         self,
         target: Target,
-        options: Options,
+        options: HamiltonianOptions,
         step: Callable[..., Any],
         stats: dict[str, str],
     ) -> None:
@@ -187,17 +196,29 @@ class Hamiltonian:
         )
 
     def _step(self, start: FloatArray, seed: int) -> Any:
-        """Return a fresh step method: what ``pm.sample(init="adapt_diag")`` sets up."""
-        from pymc.step_methods.hmc.quadpotential import QuadPotentialDiagAdapt
+        """Return a fresh step method: what ``pm.sample`` sets up for ``init``.
 
-        ndim = self._target.ndim
+        For ``adapt_full`` it is what ``jitter+adapt_full`` sets up: without jitter, ``pm.sample``
+        takes the mean of the starts times the number of chains (PyMC 5.28 and 6.3).
+        """
         return self._make_step(
-            potential=QuadPotentialDiagAdapt(ndim, start.mean(axis=0), np.ones(ndim), 10, rng=seed),
+            potential=self._potential(start.mean(axis=0), seed),
             model=self._target.model,
             rng=seed,
             initial_point=self._target.point(start[0]),
             logp_dlogp_func=self._density,
         )
+
+    def _potential(self, mean: FloatArray, seed: int) -> Any:
+        """Return the mass matrix, adapted from the unit matrix that counts as 10 draws."""
+        from pymc.step_methods.hmc import quadpotential
+
+        ndim = self._target.ndim
+        if self._options.init == "adapt_diag":
+            return quadpotential.QuadPotentialDiagAdapt(ndim, mean, np.ones(ndim), 10, rng=seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="QuadPotentialFullAdapt is an experimental")
+            return quadpotential.QuadPotentialFullAdapt(ndim, mean, np.eye(ndim), 10, rng=seed)
 
 
 class Counter:

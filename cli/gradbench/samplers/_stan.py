@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from gradbench import stan
-from gradbench.draws import Evaluations, FloatArray
+from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.errors import ModelError
+from gradbench.stan import UNCONSTRAINED
 from gradbench.target import Target
 
 SAME = 1e-8  # relative: two unconstrained scales that agree to this are one
@@ -48,47 +49,48 @@ class Posterior:
         assert target.stan_program is not None
         self.target = target
         self.program = stan.load(target.stan_program)
-        (x,) = target.initial(np.random.default_rng(0), 1)
-        names = target.named(x)
-        if self.program.ndim != target.ndim or not set(self.program.names()) <= set(names):
-            raise ModelError(
-                f"the Stan program's parameters are {', '.join(self.program.names())};"
-                f" the model's are {', '.join(names)}"
-            )
-        try:
-            theirs = np.array(self.program.unconstrain(self.init(x)))
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(
-                f"a point of the model's is none of the Stan program's: {error}"
-            ) from error
-        self._order = np.array([np.argmin(np.abs(x - y)) for y in theirs])
-        is_same = np.allclose(x[self._order], theirs, rtol=SAME, atol=SAME)
-        if len(set(self._order)) < target.ndim or not is_same:
-            raise ModelError(
-                "the Stan program's unconstrained parameters are not the model's: a constraint"
-                " differs, or is transformed in another way"
-            )
+        # Where the program is the model, the target's vector is the program's own.
+        self._is_own = target.variables == (UNCONSTRAINED,)
+        self._order = np.arange(target.ndim) if self._is_own else self._positions()
         self._back = np.argsort(self._order)
 
-    def init(self, x: FloatArray) -> str:
-        """Return a point, shape (ndim,), as Stan reads it."""
+    def theirs(self, x: FloatArray) -> FloatArray:
+        """Return a point, shape (ndim,), as the program's unconstrained vector."""
+        if self._is_own:
+            return x
         named = self.target.named(x)
-        return stan.to_json({name: named[name] for name in self.program.names()})
-
-    def unconstrained(self, columns: Mapping[str, FloatArray]) -> FloatArray:
-        """Return points (n, ndim) from Stan's constrained columns (``x.1.2``), shape (n,) each."""
-        named = {}
-        for name, shape in zip(self.program.names(), self.program.dims(), strict=True):
-            scalars = [
-                columns[".".join([name, *(str(i + 1) for i in index)])]
-                for index in np.ndindex(*shape)
-            ]
-            named[name] = np.stack(scalars, axis=-1).reshape((-1, *shape))
-        return self.target.unconstrain(named)
+        values = {name: named[name] for name in self.program.names()}
+        return np.array(self.program.unconstrain(stan.to_json(values)))
 
     def ours(self, theirs: FloatArray) -> FloatArray:
         """Return Stan's unconstrained vectors (..., ndim) in the target's order."""
         return np.asarray(theirs[..., self._back])
+
+    def _positions(self) -> IntArray:
+        """Return where each of the program's unconstrained coordinates stands in the target's."""
+        target, program = self.target, self.program
+        (x,) = target.initial(np.random.default_rng(0), 1)
+        if program.ndim != target.ndim or not set(program.names()) <= set(target.shapes):
+            raise ModelError(
+                f"the Stan program's parameters are {', '.join(program.names())};"
+                f" the model's are {', '.join(target.shapes)}"
+            )
+        try:
+            theirs = self.theirs(x)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"a point of the model's is none of the Stan program's: {error}"
+            ) from error
+        order = np.array([np.argmin(np.abs(x - y)) for y in theirs])
+        is_other = ~np.isclose(x[order], theirs, rtol=SAME, atol=SAME)
+        if is_other.any() or len(set(order)) < target.ndim:
+            names = np.array(program.coordinates())[is_other]
+            own = dict.fromkeys(name.split(".")[0] for name in names)
+            raise ModelError(
+                "the Stan program's unconstrained parameters are not the model's: a constraint"
+                f" differs, or is transformed in another way ({', '.join(own) or 'two are equal'})"
+            )
+        return order
 
     def logdensity(self, points: FloatArray) -> FloatArray:
         """Return the program's own log-density at points (n, ndim)."""

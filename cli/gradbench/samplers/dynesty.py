@@ -62,7 +62,7 @@ class Nested(base.GradientFree):
 
     def __init__(self, target: Target, options: Options) -> None:
         self._options, self._ndim = options, target.ndim
-        self._prior = _prior.Prior(target)
+        self._prior = _prior.of(target)
         self._n_logp = 0
         self.logdensity(np.zeros((1, target.ndim)))
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from gradbench.samplers import _pymc
 from gradbench.target import Target
 
-SUMMARY = "PyMC: HMC, trajectories of a fixed length, diagonal mass matrix"
+SUMMARY = "PyMC: HMC, trajectories of a fixed length, diagonal or dense mass matrix"
 USES_GRADIENT = True
 LIBRARIES = ("pymc",)
 EXTRA = ""
@@ -21,7 +21,7 @@ STATS = {
 }  # ArviZ's names, and PyMC's
 
 
-class Options(_pymc.Options):
+class Options(_pymc.HamiltonianOptions):
     """``pm.HamiltonianMC``'s options under PyMC's names and with its defaults."""
 
     target_accept: float = Field(0.65, gt=0, lt=1, description="aimed acceptance rate in tuning")

@@ -1,5 +1,6 @@
 """PyMC's sequential Monte Carlo (Ching & Chen 2007; Minson et al. 2013), prior to posterior."""
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -41,9 +42,9 @@ def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: a prior that can't be drawn from, or nothing that leads away from it."""
     if not target.model.observed_RVs and not target.model.potentials:
         return "the model has no data and no potential: it would only draw from the prior"
-    if names := _prior.improper(target):
-        return f"the priors of {', '.join(names)} are improper, and it starts from the prior"
-    return target.lacks(options.backend)
+    if _prior.given(target):
+        return _prior.OfFunction(target).fault(is_inverted=False) or target.lacks(options.backend)
+    return _prior.without(target) or target.lacks(options.backend)
 
 
 def build(target: Target, options: Options) -> "Populations":
@@ -67,10 +68,15 @@ class Populations(base.GradientFree):
             correlation_threshold=options.correlation_threshold,
             compile_kwargs=dict(mode),
         )
-        self._prior_logp = self._kernel.prior_logp_func
-        self._likelihood_logp = self._kernel.likelihood_logp_func
-        self._from_prior = pymc_compile([], self._kernel._prior_expression, **mode)
+        self._prior_logp: Any = self._kernel.prior_logp_func
+        self._likelihood_logp: Any = self._kernel.likelihood_logp_func
         self._order = target.positions(v.name for v in self._kernel.variables)
+        self._target = target
+        self._given = _prior.OfFunction(target) if _prior.given(target) else None
+        if self._given is None:
+            self._from_prior = pymc_compile([], self._kernel._prior_expression, **mode)
+        else:
+            self._split(self._given)
         self.logdensity(np.zeros((1, target.ndim)))
 
     def logdensity(self, points: FloatArray) -> FloatArray:
@@ -113,20 +119,46 @@ class Populations(base.GradientFree):
             log_evidence=(float(np.mean(evidence)), float(error)),
         )
 
-    def _run(self, rng: np.random.Generator, n: int, counter: _pymc.Counter) -> Any:
-        """Return the last particles (n, ndim), and which of the first each descends from."""
-        kernel = self._kernel
+    def _split(self, given: _prior.OfFunction) -> None:
+        """Have the kernel call a plain function and its likelihood.
+
+        It asks for the priors of all its particles, then for their likelihoods, or the other way
+        round: what was evaluated for one is remembered for the other.
+        """
+        back = np.argsort(self._order)
+
+        @lru_cache(maxsize=self._options.draws)
+        def parts(x: bytes) -> tuple[float, float]:
+            return given.parts(np.frombuffer(x)[back])
+
+        self._prior_logp = _prior.Uncompiled(lambda x: parts(x.tobytes())[0])
+        self._likelihood_logp = _prior.Uncompiled(lambda x: parts(x.tobytes())[1])
+        self._forget = parts.cache_clear
+
+    def _begin(self, rng: np.random.Generator, n: int) -> dict[str, FloatArray]:
+        """Return n draws from the prior, by name of the value variable."""
+        if self._given is not None:
+            self._forget()
+            cubes = rng.spawn(1)[0].uniform(size=(n, self._target.ndim))
+            points = [self._target.point(self._given.transform(cube)) for cube in cubes]
+            return {name: np.array([point[name] for point in points]) for name in points[0]}
         for variable in self._from_prior.get_shared():
             if isinstance(variable.get_value(borrow=True), np.random.Generator):
                 variable.set_value(rng.spawn(1)[0])
         drawn = zip(*(self._from_prior() for _ in range(n)), strict=True)
-        begun = {name: np.array(v) for name, v in zip(kernel._prior_var_names, drawn, strict=True)}
+        names = self._kernel._prior_var_names
+        return {name: np.array(v) for name, v in zip(names, drawn, strict=True)}
+
+    def _run(self, rng: np.random.Generator, n: int, counter: _pymc.Counter) -> Any:
+        """Return the last particles (n, ndim), and which of the first each descends from."""
+        kernel, begun = self._kernel, self._begin(rng, n)
+        n_each = 1 if self._given is None else 2  # a function and its likelihood are two calls
         kernel.draws = n
         kernel.prior_logp_func = self._prior_logp
         kernel.likelihood_logp_func = self._likelihood_logp
         kernel.initialize(begun, rng)
-        counter.n += n
-        kernel.likelihood_logp_func = counter.counting(kernel.likelihood_logp_func, 1)
+        counter.n += n_each * n
+        kernel.likelihood_logp_func = counter.counting(kernel.likelihood_logp_func, n_each)
         ancestors = np.arange(n)
         while kernel.beta < 1:
             kernel.update_beta_and_weights()

@@ -62,10 +62,10 @@ class Fit(_stan.Posterior):
     ) -> Draws:
         """Fit from start (1, ndim), then draw."""
         length, ours = options or self._options, self._options
-        init = self.init(start[0])
+        x = self.theirs(start[0])
         stopwatch.start("warmup")
         ran = self.program.advi(
-            init,
+            x,
             seed,
             length.tune,
             length.draws,
@@ -76,10 +76,8 @@ class Fit(_stan.Posterior):
             lambda: stopwatch.start("sampling"),
         )
         stopwatch.stop()
-        # The first row is the fitted mean.
-        constrained = dict(zip(ran["columns"], ran["values"][1:].T, strict=True))
         return Draws(
-            values=self.unconstrained(constrained)[None],
+            values=self.ours(ran["values"][1:])[None],  # the first row is the fitted mean
             groups=np.zeros(1, dtype=np.int64),
             evaluations=_stan.evaluations([ran], has_warmup=True),
             is_approximate=True,

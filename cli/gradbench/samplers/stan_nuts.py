@@ -1,5 +1,7 @@
 """Stan's own NUTS (Hoffman & Gelman 2014; Betancourt 2017), on the model's Stan program."""
 
+from typing import Literal
+
 import numpy as np
 from pydantic import Field
 
@@ -8,7 +10,7 @@ from gradbench.samplers import _stan, base
 from gradbench.target import Target
 from gradbench.timing import Stopwatch
 
-SUMMARY = "Stan: NUTS, diagonal mass matrix, on the model's Stan program"
+SUMMARY = "Stan: NUTS, diagonal or dense mass matrix, on the model's Stan program"
 USES_GRADIENT = True
 LIBRARIES = ("httpstan",)
 EXTRA = "stan"
@@ -24,9 +26,12 @@ STATS = {
 
 
 class Options(base.Options):
-    """``hmc_nuts_diag_e_adapt``'s options with its defaults, but for ``chains``."""
+    """The options of CmdStan's ``sample`` with its defaults, but for ``chains``."""
 
     chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
+    metric: Literal["diag_e", "dense_e"] = Field(
+        "diag_e", description="diagonal mass matrix, or dense"
+    )
     delta: float = Field(0.8, gt=0, lt=1, description="aimed acceptance rate in tuning")
     max_depth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
 
@@ -61,17 +66,17 @@ class Nuts(_stan.Posterior):
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         length = options or self._options
-        inits = [self.init(x) for x in start]
         ran = []
-        for chain, init in enumerate(inits, start=1):
+        for chain, x in enumerate([self.theirs(x) for x in start], start=1):
             stopwatch.start("warmup" if length.tune else "sampling")
             ran.append(
                 self.program.nuts(
-                    init,
+                    x,
                     seed,
                     chain,
                     length.tune,
                     length.draws,
+                    self._options.metric == "dense_e",
                     self._options.max_depth,
                     self._options.delta,
                     lambda: stopwatch.start("sampling") if length.tune else None,

@@ -15,11 +15,13 @@
 #include <stan/callbacks/interrupt.hpp>
 #include <stan/callbacks/logger.hpp>
 #include <stan/callbacks/writer.hpp>
+#include <stan/io/empty_var_context.hpp>
 #include <stan/io/json/json_data.hpp>
 #include <stan/model/log_prob_grad.hpp>
 #include <stan/model/model_base.hpp>
 #include <stan/services/experimental/advi/fullrank.hpp>
 #include <stan/services/experimental/advi/meanfield.hpp>
+#include <stan/services/sample/hmc_nuts_dense_e_adapt.hpp>
 #include <stan/services/sample/hmc_nuts_diag_e_adapt.hpp>
 
 #include <pybind11/numpy.h>
@@ -43,10 +45,26 @@ stan::json::json_data context(const std::string &json) {
   return stan::json::json_data(stream);
 }
 
+// Says that it has every parameter, so that Stan's algorithms ask Counted for their start.
+class Start : public stan::io::empty_var_context {
+ public:
+  bool contains_r(const std::string &) const override { return true; }
+};
+
 // What Stan's algorithms take for the program: everything is passed on, densities are counted.
+//
+// They start from an unconstrained vector: not every constrained value has its own (a unit vector
+// has no length), and JSON has none for tuples of arrays.
 class Counted {
  public:
-  explicit Counted(const stan::model::model_base &model) : model_(model) {}
+  Counted(const stan::model::model_base &model, std::vector<double> start)
+      : model_(model), start_(std::move(start)) {}
+
+  template <typename Context>
+  void transform_inits(const Context &, std::vector<int> &, std::vector<double> &x,
+                       std::ostream *) const {
+    x = start_;
+  }
 
   template <bool propto, bool jacobian, typename T>
   T log_prob(std::vector<T> &x, std::vector<int> &integers, std::ostream *messages) const {
@@ -75,7 +93,6 @@ class Counted {
   GRADBENCH_PASS_ON(model_name)
   GRADBENCH_PASS_ON(num_params_i)
   GRADBENCH_PASS_ON(num_params_r)
-  GRADBENCH_PASS_ON(transform_inits)
   GRADBENCH_PASS_ON(unconstrain_array)
   GRADBENCH_PASS_ON(unconstrained_param_names)
 #undef GRADBENCH_PASS_ON
@@ -84,10 +101,12 @@ class Counted {
   void write_array(Rng &rng, std::vector<double> &x, std::vector<int> &integers,
                    std::vector<double> &found, bool transformed = true, bool generated = true,
                    std::ostream *messages = nullptr) const {
+    written = x;
     model_.write_array(rng, x, integers, found, transformed, generated, messages);
   }
 
   mutable Counts counts;
+  mutable std::vector<double> written;  // the last vector whose constrained values were asked for
 
  private:
   template <typename T>
@@ -98,6 +117,7 @@ class Counted {
       ++counts.n_grad;
   }
   const stan::model::model_base &model_;
+  const std::vector<double> start_;
 };
 
 // Where warm-up ends: the counts then, and a call to Python, which reads its clock.
@@ -145,17 +165,21 @@ class Errors : public stan::callbacks::logger {
   std::string text, last_warning;
 };
 
-// Keeps a variational fit's rows; the first of them, its mean, tells that the fit is done.
+// Keeps a variational fit's draws, unconstrained; the first row, its mean, tells that it is done.
 class Fitted : public Rows {
  public:
-  explicit Fitted(Boundary &boundary) : boundary_(boundary) {}
+  Fitted(const Counted &model, Boundary &boundary) : model_(model), boundary_(boundary) {
+    model.unconstrained_param_names(columns, false, false);
+  }
   using Rows::operator();
-  void operator()(const std::vector<double> &row) override {
+  void operator()(const std::vector<std::string> &) override {}
+  void operator()(const std::vector<double> &) override {
     if (values.empty()) boundary_.pass();
-    Rows::operator()(row);
+    Rows::operator()(model_.written);
   }
 
  private:
+  const Counted &model_;
   Boundary &boundary_;
 };
 
@@ -180,6 +204,18 @@ class Program {
   std::vector<std::vector<size_t>> dims(bool transformed) const {
     std::vector<std::vector<size_t>> found;
     model_->get_dims(found, transformed, false);
+    return found;
+  }
+
+  std::vector<std::string> scalars(bool transformed) const {
+    std::vector<std::string> found;
+    model_->constrained_param_names(found, transformed, false);
+    return found;
+  }
+
+  std::vector<std::string> coordinates() const {
+    std::vector<std::string> found;
+    model_->unconstrained_param_names(found, false, false);
     return found;
   }
 
@@ -233,28 +269,34 @@ class Program {
     return found;
   }
 
-  py::dict nuts(const std::string &init, unsigned int seed, unsigned int chain, int warmup,
-                int samples, int max_depth, double delta, py::function boundary) const {
-    Counted counted(*model_);
+  py::dict nuts(std::vector<double> x, unsigned int seed, unsigned int chain, int warmup,
+                int samples, bool is_dense, int max_depth, double delta,
+                py::function boundary) const {
+    Counted counted(*model_, std::move(x));
     Boundary ended(counted, std::move(boundary));
     Rows rows;
     return run(counted, ended, rows, [&](auto &nothing, auto &none, auto &errors) {
-      auto start = context(init);
-      return stan::services::sample::hmc_nuts_diag_e_adapt(
-          counted, start, seed, chain, 2.0, warmup, samples, 1, true, 0, 1.0, 0.0, max_depth,
-          delta, 0.05, 0.75, 10.0, 75, 50, 25, nothing, errors, none, ended, rows);
+      namespace sample = stan::services::sample;
+      const Start start;
+      const auto with = [&](auto algorithm) {
+        return algorithm(counted, start, seed, chain, 2.0, warmup, samples, 1, true, 0, 1.0, 0.0,
+                         max_depth, delta, 0.05, 0.75, 10.0, 75, 50, 25, nothing, errors, none,
+                         ended, rows);
+      };
+      return is_dense ? with([](auto &&...a) { return sample::hmc_nuts_dense_e_adapt(a...); })
+                      : with([](auto &&...a) { return sample::hmc_nuts_diag_e_adapt(a...); });
     });
   }
 
-  py::dict advi(const std::string &init, unsigned int seed, int iterations, int samples,
+  py::dict advi(std::vector<double> x, unsigned int seed, int iterations, int samples,
                 bool is_full_rank, int grad_samples, int elbo_samples, double tol_rel_obj,
                 py::function boundary) const {
-    Counted counted(*model_);
+    Counted counted(*model_, std::move(x));
     Boundary ended(counted, std::move(boundary));
-    Fitted rows(ended);
+    Fitted rows(counted, ended);
     return run(counted, ended, rows, [&](auto &nothing, auto &none, auto &errors) {
       namespace advi = stan::services::experimental::advi;
-      auto start = context(init);
+      const Start start;
       return is_full_rank
                  ? advi::fullrank(counted, start, seed, 1, 2.0, grad_samples, elbo_samples,
                                   iterations, tol_rel_obj, 1.0, true, 50, 100, samples, nothing,
@@ -303,6 +345,8 @@ PYBIND11_MODULE(bridge, m) {
       .def_property_readonly("ndim", &Program::ndim)
       .def("names", &Program::names, py::arg("transformed") = false)
       .def("dims", &Program::dims, py::arg("transformed") = false)
+      .def("coordinates", &Program::coordinates)
+      .def("scalars", &Program::scalars, py::arg("transformed") = false)
       .def("logdensity", &Program::logdensity, py::arg("x"), py::arg("jacobian") = true)
       .def("gradient", &Program::gradient, py::arg("x"), py::arg("jacobian") = true)
       .def("constrain", &Program::constrain, py::arg("x"))
