@@ -1,7 +1,6 @@
 """The density check: passes what agrees, refuses what does not, and shows where."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from gradbench import blackbox, compat, density, examine, samplers
 from gradbench.draws import FloatArray
+from gradbench.records import from_plain, to_json
 from gradbench.logdensity import LogDensity
 from gradbench.models import Source
 from gradbench.target import Target
@@ -116,7 +116,7 @@ def test_an_inexact_gradient_passes_with_a_note(target: Target) -> None:
     check = judge(target, rough={"gradient": lambda gradient: gradient * (1 + 3e-5)})
     assert check.is_passed
     assert check.notes == {"rough": "inexact gradient: 3e-05"}
-    assert density.DensityCheck.from_json(json.loads(json.dumps(asdict(check)))) == check
+    assert from_plain(density.DensityCheck, json.loads(to_json(check))) == check
 
 
 def test_differences_know_their_own_error() -> None:

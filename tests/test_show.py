@@ -14,7 +14,7 @@ from gradbench.baseline import Baseline, Entry
 from gradbench.compare.verdict import Comparison, Row
 from gradbench.config import Benchmark, Published
 from gradbench.density import DensityCheck
-from gradbench.examine import Examination, Parameter
+from gradbench.examine import Examination, Parameter, Scale
 from gradbench.execute import Outcome
 from gradbench.grid import Cell
 from gradbench.models import About
@@ -76,8 +76,11 @@ def examined() -> Examination:
     check = DensityCheck(MODEL, ("the model",), 16, 0.0, None, {"the model": REASON})
     parameters = (Parameter(PARAMETER, (2,), "log[x]"),)
     return Examination(
-        1, parameters, FOLDER, 1.0, check, 1e-6, None, {SWEPT: REASON}, {"a[x]": "pip 'a[x]'"}
-    )
+        ndim=1, parameters=parameters, reference=FOLDER, compile_s=1.0, batch_form="loop",
+        check=check, logdensity_s=1e-6, gradient_s=None, starts=("uniform",),
+        narrowest=Scale("b[age]", 1e-6), widest=Scale("c[age]", 1e6),
+        unsuited={SWEPT: REASON}, missing={"a[x]": "pip 'a[x]'"},
+    )  # fmt: skip
 
 
 def tried() -> Tried:
