@@ -207,8 +207,8 @@ def diagnose(x: FloatArray, reference_mean: FloatArray) -> Diagnostics:
     sd, of_mean = x.std(axis=(0, 1), ddof=1), ess(x)
     length = N_CHAINS * N_DRAWS // diagnostics.N_BATCHES
     # What no verdict on errors asks for is left out: it takes most of the time.
-    unknown = dict.fromkeys(Diagnostics.__slots__, np.full(d, np.nan))
-    known = {
+    unknown: dict[str, Any] = dict.fromkeys(Diagnostics.__slots__, np.full(d, np.nan))
+    known: dict[str, Any] = {
         "mean": x.mean(axis=(0, 1)),
         "sd": sd,
         "square_sd": squares.std(axis=(0, 1), ddof=1),

@@ -9,9 +9,9 @@ import pytest
 
 from gradbench import blackbox, compat, density, examine, samplers
 from gradbench.draws import FloatArray
-from gradbench.records import from_plain, to_json
 from gradbench.logdensity import LogDensity
 from gradbench.models import Source
+from gradbench.records import from_plain, to_json
 from gradbench.target import Target
 
 pm = compat.pymc()
