@@ -94,8 +94,6 @@ class Summary:
     n_grad_warmup: int | None = None
     n_grad_sampling: int | None = None
     n_divergences: int | None = None
-    n_saturated: int | None = None
-    heavy_tails: str | None = None
     acceptance_rate: float | None = None
     log_evidence: float | None = None
     log_evidence_se: float | None = None
@@ -108,10 +106,6 @@ class Summary:
     density_gradient_error: float | None = None
     density_n_points: int | None = None
     density_signature: float | None = None
-    start: str | None = None
-    start_span: float | None = None
-    density_note: str | None = None
-    density_findings: str | None = None
     reference: str | None = None
     backend: str | None = None
     fingerprint: str | None = None
@@ -123,6 +117,13 @@ class Summary:
     options: str
     parameters: str | None = None
     uncounted: str | None = None
+    n_saturated: int | None = None
+    heavy_tails: str | None = None
+    start: str | None = None
+    start_span: float | None = None
+    density_note: str | None = None
+    density_findings: str | None = None
+    batch_form: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +432,7 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "backend": measured.backend,
         "fingerprint": measured.fingerprint,
         "uncounted": "; ".join(why) or None,
+        "batch_form": measured.batch_form,
     }
 
 
