@@ -99,7 +99,7 @@ def test_refuses_a_missing_jacobian(target: Target) -> None:
         lambda gradient: -gradient,
         lambda gradient: 1.1 * gradient,
         lambda gradient: gradient * [1.0, 0.0],
-        lambda gradient: gradient + [0.0, 1.0],
+        lambda gradient: gradient + np.array([0.0, 1.0]),
         lambda gradient: np.full(gradient.shape, np.nan),
     ],
     ids=["sign", "factor", "component", "jacobian", "nan"],
@@ -276,6 +276,7 @@ def model():
 """
 
 
+@pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
 def test_float32_is_named_once(model_file: Any) -> None:
     """check-model says it, and that only samplers which compare densities can run."""
     pytest.importorskip("jax")
