@@ -276,6 +276,7 @@ def model():
 """
 
 
+@pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
 def test_float32_is_named_once(model_file: Any) -> None:
     """check-model says it, and that only samplers which compare densities can run."""
     pytest.importorskip("jax")

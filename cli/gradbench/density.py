@@ -115,6 +115,7 @@ class DensityCheck:
         return not self.refused
 
 
+@np.errstate(all="ignore")  # outside the support numbers overflow
 def points(target: Target) -> FloatArray:
     """Return points (n, ndim): starting points, as many nearer to the mode, and some outside.
 
@@ -135,6 +136,7 @@ def outside(target: Target, inside: FloatArray) -> FloatArray:
     return np.array([x for x in pushed if x is not None]).reshape(-1, inside.shape[1])
 
 
+@np.errstate(all="ignore")
 def probe(built: Built, target: Target | None, at: FloatArray) -> Probe:
     """Return what the sampler says at the points (n, ndim), and what the target says there.
 
@@ -145,8 +147,9 @@ def probe(built: Built, target: Target | None, at: FloatArray) -> Probe:
     values = np.empty(len(at))
     values[order] = built.logdensity(at[order])
     is_finite = np.isfinite(values)
+    gradients = built.gradient(at[is_finite]) if is_finite.any() else None
     slopes = None
-    if (gradients := built.gradient(at[is_finite])) is not None:
+    if gradients is not None:
         slopes = np.full((len(at), N_DIRECTIONS), np.nan)
         slopes[is_finite] = gradients @ _directions(N_DIRECTIONS, at.shape[1]).T
     seen = Probe(
@@ -277,8 +280,7 @@ def _central(target: Target, at: FloatArray, directions: FloatArray, h: float) -
     except Exception:
         return np.full(moved.shape[:2], np.nan)  # outside of where it can be evaluated
     ahead, behind = np.moveaxis(values.reshape(moved.shape[:3]), 2, 0)
-    with np.errstate(invalid="ignore"):
-        differences: FloatArray = (ahead - behind) / (2 * h)
+    differences: FloatArray = (ahead - behind) / (2 * h)
     return differences
 
 
@@ -396,16 +398,16 @@ def _value_errors(seen: Probe, reference: FloatArray) -> FloatArray:
 
 
 def _gradient_errors(seen: Probe, truth: Probe) -> FloatArray:
-    """Return the largest error of the slopes at each point, shape (n,), relative to their norm.
+    """Return the error of the slopes at each point, shape (n,): a share of their length.
 
     What the differences can't resolve counts as no error.
     """
     slopes, differences = np.array(seen.slopes), np.array(truth.differences)
-    uncertainties, scale = np.array(truth.uncertainties), _norms(differences)[:, None]
+    uncertainties, lengths = np.array(truth.uncertainties), _norms(differences)
     errors = np.maximum(np.abs(slopes - differences) - SAFETY * uncertainties, 0)
-    errors = np.where(uncertainties <= UNUSABLE * scale, _relative(errors, scale), 0)
-    worst: FloatArray = np.where(np.isfinite(slopes), errors, np.inf).max(axis=1)
-    return worst
+    is_resolved = uncertainties <= UNUSABLE * lengths[:, None]
+    relative = _relative(_norms(np.where(is_resolved, errors, 0.0)), lengths)
+    return np.where(np.isfinite(slopes).all(axis=1), relative, np.inf)
 
 
 def _norms(slopes: FloatArray) -> FloatArray:
