@@ -623,6 +623,8 @@ def _freedom(own: FloatArray, reference: FloatArray, n_replicates: int) -> Float
 def n_independent(values: FloatArray) -> float:
     """Return how many independent parameters (chains, draws, n) are worth: d² / Σ corr²."""
     n_chains, n_draws, n = values.shape
+    if n == 0:
+        return 1.0
     picked = np.unique(np.linspace(0, n - 1, min(n, MAX_CORRELATED)).astype(int))
     thin = max(1, n_chains * n_draws // MAX_CORRELATED_DRAWS)
     some = values[:, ::thin, picked].reshape(-1, len(picked))
