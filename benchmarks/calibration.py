@@ -55,7 +55,7 @@ def slow_direction(rng: np.random.Generator, d: int, phi: float) -> FloatArray:
 
 def equicorrelated(rng: np.random.Generator, d: int, phi: float) -> FloatArray:
     """Return draws with correlation 0.7."""
-    return np.sqrt(0.3) * series(rng, d, phi) + np.sqrt(0.7) * series(rng, 1, phi)
+    return np.asarray(np.sqrt(0.3) * series(rng, d, phi) + np.sqrt(0.7) * series(rng, 1, phi))
 
 
 def shared_scale(rng: np.random.Generator, d: int, phi: float) -> FloatArray:
