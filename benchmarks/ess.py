@@ -66,28 +66,31 @@ def correlated(n_replicates: int) -> None:
     for ndim, rho in TARGETS:
         n_walkers = max(20, 4 * ndim)
         covariance = rho + (1 - rho) * np.eye(ndim)
-        runs = [
-            diagnostics.compute(
-                walkers(STEPS, seed, n_walkers, covariance),
-                np.zeros(n_walkers, dtype=np.int64),
-                reference_mean=np.zeros(ndim),
+        n_draws = n_walkers * STEPS
+        length = min(STEPS, n_draws // diagnostics.N_BATCHES)
+        claims, errors, worths = [], [], []  # of the mean and of the square
+        for seed in range(n_replicates):
+            x = np.moveaxis(walkers(STEPS, seed, n_walkers, covariance), 2, 0)
+            mean = x.mean(axis=(1, 2), keepdims=True)
+            claims.append([diagnostics.ess_of_ensemble(of) for of in (x, (x - mean) ** 2)])
+            square_error = ((x**2).mean(axis=(1, 2)) - 1) / np.sqrt(2)
+            errors.append([mean[:, 0, 0], square_error])
+            draws = np.moveaxis(x, 0, 2)
+            worths.append(
+                [
+                    diagnostics.n_independent(draws, length=length, of_squares=of_squares)
+                    for of_squares in (False, True)
+                ]
             )
-            for seed in range(n_replicates)
+        claimed, off = np.array(claims), np.array(errors)
+        worth = np.mean(worths, axis=0)
+        ratios = [
+            ratio(diagnostics.calibration(claimed[:, i], off[:, i], n_independent=float(worth[i])))
+            for i in (0, 1)
         ]
-        worth = float(np.mean([run.n_independent for run in runs]))
-        of_mean = diagnostics.calibration(
-            np.array([run.ess_mean for run in runs]),
-            np.array([run.mean for run in runs]),
-            n_independent=worth,
-        )
-        of_square = diagnostics.calibration(
-            np.array([run.ess_square for run in runs]),
-            np.array([(run.second_moment - 1) / np.sqrt(2) for run in runs]),
-            n_independent=float(np.mean([run.n_independent_square for run in runs])),
-        )
-        times = STEPS / np.mean([run.tau for run in runs])
-        cells = f"{ndim} | {rho:g} | {n_walkers} | {times:.0f} | {worth:.1f}"
-        print(f"| {cells} | {ratio(of_mean)} | {ratio(of_square)} |", flush=True)
+        times = STEPS / np.mean(n_draws / claimed[:, 0])
+        cells = f"{ndim} | {rho:g} | {n_walkers} | {times:.0f} | {worth[0]:.1f}"
+        print(f"| {cells} | {' | '.join(ratios)} |", flush=True)
 
 
 def ratio(found: diagnostics.Calibration) -> str:
