@@ -174,7 +174,7 @@ def _vectorized(
 ) -> "Sequence[Variable]":
     from pytensor.graph.replace import vectorize_graph
 
-    return vectorize_graph(outputs, {flat: points})
+    return list(vectorize_graph(outputs, {flat: points}))
 
 
 def _looped(
@@ -192,7 +192,8 @@ def _looped(
     body = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
     core = OpFromGraph([flat, *plain], body)
     ndims = ([v.type.ndim for v in variables] for variables in ([flat, *plain], body))
-    return Blockwise(core, signature=safe_signature(*ndims)).make_node(points, *shared).outputs
+    looped = Blockwise(core, signature=safe_signature(*ndims))
+    return list(looped.make_node(points, *shared).outputs)
 
 
 def _quietly(function: Function, points: FloatArray) -> Sequence[Array] | None:
