@@ -4,7 +4,8 @@
    the same settings and ``az.summary``.
 2. What a run spends on neither import, compile nor sampling, over its sampling time.
 3. ``gradbench --help`` and ``--version`` against ``python -c pass``.
-4. The batched log-density against a loop over the single one, and against NumPy by hand.
+4. The batched log-density against a loop over the single one, and against NumPy by hand; one whose
+   parameter check may fail against the same density without the check.
 5. The diagnostics against ``az.summary`` on the same draws.
 """
 
@@ -104,6 +105,26 @@ def batched_density() -> None:
     loop = each(lambda: [target.logdensity(x) for x in points])
     show("62 points at once / in a loop, 50 dimensions", batch / loop)
     show("62 points at once / NumPy by hand", batch / each(by_hand))
+    inside = np.random.default_rng(0).uniform(-1, 1, (62, 1))
+    checked, plain = (checked_density(is_checked=c) for c in (True, False))
+    ratio = each(lambda: checked.logdensity_batch(inside)) / each(
+        lambda: plain.logdensity_batch(inside)
+    )
+    show("62 points at once, a check that may fail / no check", ratio, "at most 1.5")
+
+
+def checked_density(*, is_checked: bool) -> Target:
+    """Return a normal of 100 data whose scale may be negative."""
+    pm = compat.pymc()
+    data = np.random.default_rng(1).standard_normal(100)
+    with pm.Model() as model:
+        scale = 1 + 0.3 * pm.Normal("b")
+        if is_checked:
+            pm.Normal("y", 0, scale, observed=data)
+        else:
+            logp = -0.5 * (data / scale) ** 2 - pm.math.log(scale) - 0.5 * np.log(2 * np.pi)
+            pm.Potential("y", logp)
+    return Target(model)
 
 
 def foreign_summary() -> None:

@@ -174,8 +174,7 @@ def _vectorized(
 ) -> "Sequence[Variable]":
     from pytensor.graph.replace import vectorize_graph
 
-    vectorized: Sequence[Variable] = vectorize_graph(outputs, {flat: points})
-    return vectorized
+    return list(vectorize_graph(outputs, {flat: points}))
 
 
 def _looped(
@@ -193,9 +192,8 @@ def _looped(
     body = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
     core = OpFromGraph([flat, *plain], body)
     ndims = ([v.type.ndim for v in variables] for variables in ([flat, *plain], body))
-    loop = Blockwise(core, signature=safe_signature(*ndims))
-    looped: Sequence[Variable] = loop.make_node(points, *shared).outputs
-    return looped
+    looped = Blockwise(core, signature=safe_signature(*ndims))
+    return list(looped.make_node(points, *shared).outputs)
 
 
 def _quietly(function: Function, points: FloatArray) -> Sequence[Array] | None:
