@@ -104,7 +104,9 @@ def drawn(of: Target) -> Measured:
     session = Session()
     session._target = of
     draws = Draws(values=values, groups=np.zeros(20, int), evaluations=Evaluations())
-    found = session._measure(draws, timing=Timing(), peak_memory_bytes=0, load=0.0)
+    found = session._measure(
+        draws, values[:, 0], start_kind="uniform", timing=Timing(), peak_memory_bytes=0, load=0.0
+    )
     return Measured.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
 
 
