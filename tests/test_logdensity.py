@@ -131,7 +131,6 @@ def test_a_tuple_from_jax_is_told() -> None:
         ({"prior_transform": lambda u: u}, "together"),
         ({"log_likelihood": lambda x: x}, "together"),
     ],
-    ids=str,
 )
 def test_what_cant_be_meant_is_refused(given: dict[str, Any], words: str) -> None:
     """Contradictions are told where they are written."""
