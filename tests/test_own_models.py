@@ -172,7 +172,8 @@ def test_without_a_gradient_the_mode_is_found_all_the_same() -> None:
     target = target_of(LogDensity(lambda x: logp(x - 3), ndim=2))
     starts = target.starts("map", np.random.default_rng(0), 4)
     assert starts == pytest.approx(np.full((4, 2), 3.0), abs=0.11)
-    assert np.isfinite(target.logdensity_batch(density.points(target))).all()
+    inside = density.points(target)[: 2 * density.N_POINTS]
+    assert np.isfinite(target.logdensity_batch(inside)).all()
 
 
 @needs_jax
