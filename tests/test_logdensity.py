@@ -1,6 +1,7 @@
 """Functions as other people write them: arguments, blobs, methods, named quantities, a prior."""
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,6 @@ def test_a_tuple_from_jax_is_told() -> None:
         ({"prior_transform": lambda u: u}, "together"),
         ({"log_likelihood": lambda x: x}, "together"),
     ],
-    ids=str,
 )
 def test_what_cant_be_meant_is_refused(given: dict[str, Any], words: str) -> None:
     """Contradictions are told where they are written."""
@@ -241,6 +241,22 @@ def test_map_and_likelihood_are_held_to_the_density() -> None:
     backwards = _prior.OfFunction(target_of(reverse))
     assert backwards.logdensity(points[0, ::-1]) == pytest.approx(prior.logdensity(points[0]))
     assert samplers.load("dynesty").unsuited(target_of(reverse), _options("dynesty")) is None
+
+
+@pytest.mark.parametrize("kind", ["plain", "transformed"])
+def test_runs_start_from_its_prior(kind: str) -> None:
+    """init: prior draws through the map, on the target's own scale."""
+    given = {"bounds": ([-9, -1, 0, -99], [9, 3, 99, 99]), "transform": True}
+    made = replace(WITH_PRIOR, **(given if kind == "transformed" else {}))
+    target = target_of(made)
+    points = target.starts("prior", np.random.default_rng(0), 400)
+    named = target.named(points)
+    assert named["b"].mean() == pytest.approx(1.0, abs=0.25)
+    assert named["s"].mean() == pytest.approx(1.0, abs=0.25)
+    assert (named["s"] > 0).all()
+    prior = _prior.OfFunction(target)
+    offsets = [prior.logdensity(x) - target.logdensity(x) for x in points if prior.reaches(x)][:5]
+    assert np.ptp(offsets) < 1e-6
 
 
 WRONG: dict[str, tuple[LogDensity, str]] = {

@@ -134,7 +134,9 @@ def test_the_gradient_is_the_densitys(form: str) -> None:
     assert seen.values == pytest.approx(seen.target_values, rel=1e-9, abs=1e-9, nan_ok=True)
     scale = 1 + np.abs(np.array(seen.differences))
     certain = np.array(seen.uncertainties) < density.UNUSABLE * scale
-    assert certain[: 2 * density.N_POINTS].mean() > 0.5, "the differences hold the gradient to nothing"
+    assert certain[: 2 * density.N_POINTS].mean() > 0.5, (
+        "the differences hold the gradient to nothing"
+    )
 
 
 @slow
