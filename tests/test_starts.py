@@ -46,7 +46,9 @@ def far(model_file: Write, given: str, init: Init | None = None) -> Target:
 
 def test_a_search_counts_what_it_tries() -> None:
     """Points outside are drawn again, the others kept, and all proposals are counted."""
-    proposals = iter([np.array([[1.0], [-1.0], [-2.0]]), np.array([[2.0], [-3.0]]), [[3.0]]])
+    proposals = iter(
+        [np.array([[1.0], [-1.0], [-2.0]]), np.array([[2.0], [-3.0]]), np.array([[3.0]])]
+    )
     found = search(lambda _: next(proposals), 3, lambda x: np.where(x[:, 0] > 0, 0.0, -np.inf))
     assert found.points.ravel().tolist() == [1, 2, 3]
     assert (found.n_tried, found.n_finite, found.is_successful) == (6, 3, True)
