@@ -101,7 +101,7 @@ def diagnosed(draws: Draws, target: Target, reference: ReferenceMoments) -> Diag
     if draws.weights is None:
         return diagnostics.compute(values, draws.groups, reference_mean=reference.mean)
     return diagnostics.compute_weighted(
-        values[0], draws.weights, draws.families, reference_mean=reference.mean
+        values, draws.weights, draws.families, reference_mean=reference.mean
     )
 
 
