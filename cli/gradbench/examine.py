@@ -200,7 +200,7 @@ def _widths(target: Target, centre: FloatArray, at: IntArray) -> FloatArray:
         for side, sign in zip(moves, (-1, 1), strict=True):
             side[np.arange(len(at)), at] = sign * distances
         values = target.logdensity_batch((centre + moves).reshape(-1, target.ndim))
-        lower: npt.NDArray[np.bool_] = (~(values >= here - DROP)).reshape(2, -1).any(axis=0)
+        lower = np.asarray((~(values >= here - DROP)).reshape(2, -1).any(axis=0))
         return lower
 
     ends = is_lower(high)
