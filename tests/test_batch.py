@@ -176,7 +176,9 @@ def test_every_backend_agrees(backend: str) -> None:
 
         both = jax.jit(jax.vmap(jax.value_and_grad(target.jax_logdensity)))
         values, slopes = both(points)
-        assert np.asarray(values) == pytest.approx(alone, rel=1e-12)
+        # JAX's own NaN stays: its samplers reject it, and a switch would change their rounding.
+        outside = np.where(np.isnan(values), -np.inf, values)
+        assert outside == pytest.approx(alone, rel=1e-12)
         assert np.isfinite(slopes[np.isfinite(alone)]).all()
 
 

@@ -254,7 +254,7 @@ def test_map_and_likelihood_are_held_to_the_density() -> None:
 @pytest.mark.parametrize("kind", ["plain", "transformed"])
 def test_runs_start_from_its_prior(kind: str) -> None:
     """init: prior draws through the map, on the target's own scale."""
-    given = {"bounds": ([-9, -1, 0, -99], [9, 3, 99, 99]), "transform": True}
+    given: dict[str, Any] = {"bounds": ([-9, -1, 0, -99], [9, 3, 99, 99]), "transform": True}
     made = replace(WITH_PRIOR, **(given if kind == "transformed" else {}))
     target = target_of(made)
     points = target.starts("prior", np.random.default_rng(0), 400)

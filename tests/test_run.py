@@ -122,7 +122,7 @@ REFUSED_MODELS = {
     "returns nothing": ("def model():\n    pass\n", "model() returned nothing"),
     "is discrete": (
         "def model():\n    with pm.Model() as m:\n        pm.Poisson('n', 3)\n    return m\n",
-        "discrete parameters (n)",
+        "discrete parameters (n ~ Poisson)",
     ),
     "is empty": ("def model():\n    return pm.Model()\n", "no free parameters"),
     "refuses its parameter": (

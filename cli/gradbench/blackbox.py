@@ -338,7 +338,7 @@ def _bounded(functions: Functions, density: LogDensity) -> Functions:
 
 
 def _is_inside(points: FloatArray, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
-    is_inside: npt.NDArray[np.bool_] = ((low <= points) & (points <= high)).all(axis=1)
+    is_inside = np.asarray(((low <= points) & (points <= high)).all(axis=1))
     return is_inside
 
 

@@ -200,8 +200,7 @@ def _widths(target: Target, centre: FloatArray, at: IntArray) -> FloatArray:
         for side, sign in zip(moves, (-1, 1), strict=True):
             side[np.arange(len(at)), at] = sign * distances
         values = target.logdensity_batch((centre + moves).reshape(-1, target.ndim))
-        lower: npt.NDArray[np.bool_] = (~(values >= here - DROP)).reshape(2, -1).any(axis=0)
-        return lower
+        return np.asarray((~(values >= here - DROP)).reshape(2, -1).any(axis=0))
 
     ends = is_lower(high)
     for _ in range(N_BISECTIONS):

@@ -230,9 +230,10 @@ class Target:
     def jax_logdensity(self) -> Callable[[Any], Any]:
         """The log-density as a function that JAX traces: x, shape (ndim,), to a scalar.
 
-        Unlike in PyMC's own conversion, it is -inf outside the support, as where PyMC compiles, and
-        shared variables become constants only after the graph was simplified: work that was planted
-        as zero times something would vanish.
+        Unlike in PyMC's own conversion, a failed check is -inf, as where PyMC compiles, and shared
+        variables become constants only after the graph was simplified: work that was planted as
+        zero times something would vanish. What JAX itself makes NaN outside the support, as a
+        matrix without a factorization, stays NaN, which JAX's samplers reject.
         """
         from pytensor.compile.mode import get_mode
         from pytensor.compile.sharedvalue import SharedVariable
@@ -249,14 +250,7 @@ class Target:
         mode.optimizer.rewrite(graph)
         function = compat.jax_funcify()(graph)
         values = [variable.get_value() for variable in shared]
-
-        def logdensity(x: Any) -> Any:
-            import jax.numpy as jnp
-
-            value = function(x, *values)[0]
-            return jnp.where(jnp.isnan(value), -jnp.inf, value)
-
-        return logdensity
+        return lambda x: function(x, *values)[0]
 
     def ascended(
         self, x: FloatArray, *, units: FloatArray | float = 1.0, **options: int
@@ -842,6 +836,12 @@ class Target:
             return False
         try:
             found = self._search(init, np.random.default_rng(0), N_TRIED)
+        except ModelError:
+            if (
+                init == "uniform"
+            ):  # only a density of +inf raises it here, and that is none anywhere
+                raise
+            return False
         except Exception:  # whatever a model's own code raises: it is no way to start
             return False
         return found.is_successful and bool(np.isfinite(self.logdensity_batch(found.points)).all())

@@ -180,7 +180,7 @@ class Session:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
         frozen = diagnostics.is_frozen(draws.values, draws.groups)
-        nonfinite = ~np.isfinite(draws.values).all(axis=(0, 1))
+        nonfinite = np.asarray(~np.isfinite(draws.values).all(axis=(0, 1)))
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,

@@ -70,8 +70,12 @@ class Checked:
         self._gradients = jax.jit(jax.vmap(jax.grad(self._density)))
 
     def logdensity(self, points: FloatArray) -> FloatArray:
-        """Return the values of the function that is differentiated, at points (n, ndim)."""
-        return np.asarray(self._values(points))
+        """Return the values of the function that is differentiated, at points (n, ndim).
+
+        Where JAX gives NaN, as for a matrix without a factorization, its samplers reject: -inf.
+        """
+        values = np.asarray(self._values(points))
+        return np.where(np.isnan(values), -np.inf, values)
 
     def gradient(self, points: FloatArray) -> FloatArray:
         """Return its gradients by JAX, at points (n, ndim)."""

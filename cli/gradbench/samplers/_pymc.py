@@ -326,8 +326,8 @@ class GradientFree(base.GradientFree):
 
     def _from(self, origin: int, points: FloatArray) -> FloatArray:
         """Return differences to one of the points, or to the first that is inside the support."""
-        # Outside, -inf minus -inf is NaN.
-        is_inside = np.array([self._way(x, x, 1) == 0 for x in points], dtype=bool)
+        # Outside, -inf minus -inf is NaN; inside it is 0, but for rounding.
+        is_inside = np.array([np.isfinite(self._way(x, x, 1)) for x in points], dtype=bool)
         values = np.where(is_inside, np.nan, -np.inf)
         if not is_inside.any():
             return values
