@@ -86,6 +86,14 @@ def test_the_first_value_counts(kind: str) -> None:
         assert target.logdensity_and_gradient(AT[0])[1] == pytest.approx(-2 * (AT[0] - 1.0))
 
 
+def test_what_a_function_lacks_is_told_in_its_terms() -> None:
+    """No Op is named that its author never wrote."""
+    target = target_of(LogDensity(lambda x: -x @ x, ndim=2))
+    assert "it has no gradient (its function comes without one)" in str(target.lacks("gradient"))
+    pytest.importorskip("jax")
+    assert "JAX can't compile it (the log-density is no JAX function)" in str(target.lacks("jax"))
+
+
 def test_blobs_may_be_left_out_of_the_support() -> None:
     """What returns -inf alone outside the support, and blobs inside, is what emcee takes too."""
     target = target_of(

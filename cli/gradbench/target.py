@@ -982,9 +982,15 @@ def _described(rv: Any) -> str:
 
 
 def _reason(error: Exception, op: Any) -> str:
-    """Return an error's first line, and the Op that it is about, where the line doesn't name it."""
+    """Return an error's first line, and the Op that it is about, where the line doesn't name it.
+
+    Those that stand for a function or a Stan program say what they lack in its terms.
+    """
+    from gradbench.blackbox import Density
+
     line = next(iter(str(error).splitlines()), type(error).__name__)
-    return line if op is None or type(op).__name__ in line else f"{op}: {line}"
+    is_told = op is None or type(op).__name__ in line or isinstance(op, Density)
+    return line if is_told else f"{op}: {line}"
 
 
 def _without_gradient(flat: Any, logp: Any) -> Any:
