@@ -1,6 +1,7 @@
 """Effective sample sizes against ArviZ, against emcee, and against the truth."""
 
 import io
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -510,7 +511,7 @@ def test_blocks_from_disk_give_the_same(is_weighted: bool, monkeypatch: Any) -> 
     monkeypatch.setattr(columns, "HELD_BYTES", 100)
     monkeypatch.setattr(columns, "TILE_BYTES", 7 * 8 * 30)
     monkeypatch.setattr(diagnostics, "BLOCK_BYTES", 4 * 8 * draws[..., 0].size)
-    with columns.Columns(draws, lambda x: x @ mixing, 30) as values:
+    with closing(columns.Columns(draws, lambda x: x @ mixing, 30)) as values:
         assert values[:, :, 3:5] == pytest.approx((draws @ mixing)[:, :, 3:5])
         again = found(values)
     for name in Diagnostics.__slots__:

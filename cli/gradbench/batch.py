@@ -169,6 +169,19 @@ def batched(
     return Batch("python loop", compiled(flat, graph.outputs), outside)
 
 
+def without_shared(
+    outputs: "Sequence[Variable]",
+) -> "tuple[list[Variable], list[Variable], list[Variable]]":
+    """Return the graphs' shared variables, plain ones in their place, and the graphs of those."""
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.replace import clone_replace
+    from pytensor.graph.traversal import graph_inputs
+
+    shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
+    plain = [variable.type() for variable in shared]
+    return shared, plain, clone_replace(list(outputs), dict(zip(shared, plain, strict=True)))
+
+
 def _vectorized(
     flat: "Variable", outputs: "Sequence[Variable]", points: "Variable"
 ) -> "Sequence[Variable]":
@@ -181,15 +194,10 @@ def _looped(
     flat: "Variable", outputs: "Sequence[Variable]", points: "Variable"
 ) -> "Sequence[Variable]":
     from pytensor.compile.builders import OpFromGraph
-    from pytensor.compile.sharedvalue import SharedVariable
-    from pytensor.graph.replace import clone_replace
-    from pytensor.graph.traversal import graph_inputs
     from pytensor.tensor.blockwise import Blockwise
     from pytensor.tensor.utils import safe_signature
 
-    shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
-    plain = [variable.type() for variable in shared]
-    body = clone_replace(outputs, dict(zip(shared, plain, strict=True)))
+    shared, plain, body = without_shared(outputs)
     core = OpFromGraph([flat, *plain], body)
     ndims = ([v.type.ndim for v in variables] for variables in ([flat, *plain], body))
     looped = Blockwise(core, signature=safe_signature(*ndims))

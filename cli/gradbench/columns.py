@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -36,7 +34,7 @@ class Columns:
         self.shape = (n_chains, n_draws, n)
         self._n_points = n_chains * n_draws
         self._n_together = max(1, TILE_BYTES // (8 * max(1, n)))
-        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
+        self._file = SpooledTemporaryFile(  # noqa: SIM115 - closed by close()
             max_size=max(HELD_BYTES, draws.nbytes)
         )
         points = draws.reshape(-1, ndim)
@@ -47,7 +45,7 @@ class Columns:
         try:
             self._file.write(np.ascontiguousarray(rows.T).tobytes())
         except OSError as error:
-            self._file.close()
+            self.close()
             n = self.shape[2]
             size = 8 * n * self._n_points / 2**30
             raise SaveError(
@@ -55,15 +53,8 @@ class Columns:
                 f" ({size:.1f} GiB): {error.strerror}; choose fewer with parameters:, or set TMPDIR"
             ) from error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove the temporary file."""
         self._file.close()
 
     def __getitem__(self, at: tuple[slice, slice, slice]) -> FloatArray:

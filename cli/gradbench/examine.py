@@ -179,7 +179,7 @@ def _scales(target: Target) -> list[Scale]:
         units[at] = np.nan_to_num(_widths(target, centre, at), nan=1.0)
         nearer = target.ascended(centre, units=units, maxiter=5)
         found.append(_widths(target, nearer, at))
-    names = [target.coordinates[i] for i in at]
+    names = np.array(target.coordinates)[at].tolist()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a coordinate without any is NaN
         widths = np.nanmedian(found, axis=0)

@@ -577,7 +577,7 @@ class _Across:
 def _error_based(group: Sequence[CellResult]) -> dict[str, FloatArray]:
     """Return each parameter's error-based ESS and its interval, NaN where there is no reference."""
     names = ("error_based_ess", "error_based_ess_low", "error_based_ess_high")
-    errors = [_errors(measured) for measured in _believed(group)]
+    errors = [_errors(measured) for measured in trust.believed(group)]
     if not errors:
         measured = next((r.measured for r in group if r.measured is not None), None)
         n = 0 if measured is None else len(measured.parameters)
@@ -587,12 +587,8 @@ def _error_based(group: Sequence[CellResult]) -> dict[str, FloatArray]:
     return dict(zip(names, found, strict=True))
 
 
-def _believed(group: Sequence[CellResult]) -> list[Measured]:
-    return [r.measured for r in group if r.measured is not None and r.status in COSTED]
-
-
 def _across(group: Sequence[CellResult]) -> _Across:
-    finished = counted(_believed(group))
+    finished = counted(trust.believed(group))
     if not finished or not finished[0].parameters:
         return _Across({})
     if len(finished) < 2:

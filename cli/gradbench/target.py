@@ -236,15 +236,10 @@ class Target:
         matrix without a factorization, stays NaN, which JAX's samplers reject.
         """
         from pytensor.compile.mode import get_mode
-        from pytensor.compile.sharedvalue import SharedVariable
         from pytensor.graph.fg import FunctionGraph
-        from pytensor.graph.replace import clone_replace
-        from pytensor.graph.traversal import graph_inputs
 
         flat, logp = self._density
-        shared = [v for v in graph_inputs([logp]) if isinstance(v, SharedVariable)]
-        plain = [variable.type() for variable in shared]
-        outputs = clone_replace([logp], dict(zip(shared, plain, strict=True)))
+        shared, plain, outputs = batch.without_shared([logp])
         graph = FunctionGraph([flat, *plain], outputs, clone=True)
         mode = get_mode("JAX").including("local_check_parameter_to_ninf_switch")
         mode.optimizer.rewrite(graph)
@@ -590,7 +585,7 @@ class Target:
             parts.append(array.ravel())
         return np.concatenate(parts)[self._kept]
 
-    @property
+    @cached_property
     def _imputed(self) -> set[str]:
         """The names under which PyMC gives data with gaps as a whole: they repeat ``_unobserved``.
 

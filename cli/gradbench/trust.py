@@ -164,15 +164,15 @@ def agreement(group: Sequence[CellResult], gates: Gates) -> Agreement:
     stuck says nothing of the others. Where they are as many as the rest, which got it right can't
     be known.
     """
-    believed = _believed(group)
+    costed = believed(group)
     doubted = [r.measured for r in group if r.measured is not None and r.status in UNCONVERGED]
-    compared = counted([*believed, *doubted] if len(doubted) >= len(believed) else believed)
-    if not believed or not compared[0].parameters:
+    compared = counted([*costed, *doubted] if len(doubted) >= len(costed) else costed)
+    if not costed or not compared[0].parameters:
         return Agreement()
     if len(compared) < 2:
-        return Agreement(*((None, "unreliable", ALONE) if believed[0].is_lone_chain else ()))
+        return Agreement(*((None, "unreliable", ALONE) if costed[0].is_lone_chain else ()))
     names = compared[0].parameters
-    rhat, limit = _across(compared, len(believed), gates)
+    rhat, limit = _across(compared, len(costed), gates)
     known = rhat[np.isfinite(rhat)]
     different = _above(rhat, limit, names, "the replicates in ")
     return Agreement(
@@ -185,7 +185,8 @@ def agreement(group: Sequence[CellResult], gates: Gates) -> Agreement:
 ALONE = "one chain, and no second to compare it with: give it chains, or replicates"
 
 
-def _believed(group: Sequence[CellResult]) -> list[Measured]:
+def believed(group: Sequence[CellResult]) -> list[Measured]:
+    """Return what was measured in those cells whose costs may be believed."""
     return [r.measured for r in group if r.measured is not None and r.status in COSTED]
 
 
@@ -232,11 +233,11 @@ def existing(group: Sequence[CellResult]) -> list[CellResult]:
     explains, there is none for a mean's error either: sd, ESS and errors of mean and square become
     NaN, and without a mean that too. Bulk and tail ESS stay.
     """
-    believed = _believed(group)
-    if not believed:
+    costed = believed(group)
+    if not costed:
         return list(group)
-    k = np.array([measured.diagnostics.pareto_k for measured in believed])
-    n_tail = np.array([measured.diagnostics.n_tail for measured in believed])
+    k = np.array([measured.diagnostics.pareto_k for measured in costed])
+    n_tail = np.array([measured.diagnostics.n_tail for measured in costed])
     is_known = np.isfinite(k).all(axis=0)
     if not is_known.any():
         return list(group)

@@ -14,6 +14,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -250,7 +251,7 @@ def _compiled(
 def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
     mean = None if target.reference is None else target.reference.mean
     roles = Roles(target.is_free, target.is_candidate, target.may_tie)
-    with Columns(draws.values, target.constrain, len(target.parameters)) as values:
+    with closing(Columns(draws.values, target.constrain, len(target.parameters))) as values:
         if draws.weights is None:
             return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
         return diagnostics.compute_weighted(

@@ -411,7 +411,7 @@ def pymc_step(name: str, start: FloatArray, init: str) -> Any:
     ("name", "given"),
     [
         *(("pymc_nuts", {"init": init}) for init in ("adapt_diag", "adapt_full")),
-        ("pymc_hmc", {"init": "adapt_diag"}),
+        *(("pymc_hmc", {"init": init}) for init in ("adapt_diag", "adapt_full")),
         *((name, {}) for name in ("pymc_metropolis", "pymc_demetropolis_z", "pymc_slice")),
     ],
     ids=lambda v: v if isinstance(v, str) else v.get("init", "defaults"),
