@@ -25,7 +25,7 @@ Answer = Callable[[str, dict[str, Any]], Any]
 
 POINTS = [[0.0, 0.0]]
 PROBE = {
-    "values": [0.0], "target_values": [0.0],
+    "values": [0.0], "target_values": [0.0], "again": [0.0],
     "slopes": None, "differences": None, "uncertainties": None,
 }  # fmt: skip
 USUAL = MappingProxyType({
