@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pytensor.compile.mode import Mode
 
-from gradbench import density, diagnostics, models, samplers
+from gradbench import compat, density, diagnostics, models, samplers
 from gradbench.config import Gates
 from gradbench.density import Probe
 from gradbench.diagnostics import Diagnostics
@@ -28,7 +28,7 @@ slow = pytest.mark.slow
 # Graphs are simplified but run by Python: a model is ready in a second or two. What is fused,
 # Python would round to single precision.
 PYTHON = Mode("py", "fast_run").excluding("fusion")
-COMPILED = {"implicit_root", "kepler", "transit"}  # here Python would take a minute
+BY_JAX = {"implicit_root", "kepler", "transit"}  # here Python would take a minute, C to compile
 
 # What is looked at of each model, if not its defaults: a form that is quick, and every form it has.
 FORMS: dict[str, list[dict[str, Any]]] = {
@@ -50,8 +50,8 @@ FORMS: dict[str, list[dict[str, Any]]] = {
 # gradient is dear.
 LENGTH: dict[str, dict[str, Any]] = {
     "horseshoe centered=True": {"draws": 4000},
-    "lotka_volterra": {"tune": 300, "draws": 500},
-    "transit": {"tune": 300, "draws": 500},
+    "lotka_volterra": {"tune": 250, "draws": 300, "max_tree_depth": 6, "dense_mass": True},
+    "transit": {"tune": 250, "draws": 700, "max_tree_depth": 6, "dense_mass": True},
     "rosenbrock": {"tune": 1000, "draws": 10_000, "target_accept_prob": 0.98},
     "hybrid_rosenbrock n2=1 a=1.0 b=0.5": {"draws": 10_000, "target_accept_prob": 0.99},
 }
@@ -95,7 +95,9 @@ def loaded(form: str) -> tuple[Target, Reference | None]:
     """Return a model's target and its reference, made once for all that look at it."""
     name, params = EVERY[form]
     model, reference, *_ = models.load(models.find(name, Path()), params)
-    return Target(model, reference, mode=None if name in COMPILED else PYTHON), reference
+    return Target(
+        model, reference, mode=compat.mode("jax") if name in BY_JAX else PYTHON
+    ), reference
 
 
 class Itself:
