@@ -115,6 +115,18 @@ def test_starts_light(flag: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_options_are_read_without_their_libraries() -> None:
+    """Every sampler's options and summary can be had before PyMC or its own library is imported."""
+    code = (
+        "import sys\nfrom gradbench import samplers\n"
+        "found = [samplers.load(name) for name in samplers.names()]\n"
+        "assert len(found) > 15\n"
+        "heavy = {'pymc', 'pytensor', 'arviz', 'jax', 'emcee', 'dynesty', 'zeus', 'nutpie'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.slow
 def test_wheel_holds_the_tree(tmp_path: Path) -> None:
     """The wheel holds the package, every model and every config, and nothing else."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import batch, blackbox
+from gradbench import batch
 from gradbench.draws import FloatArray
 from gradbench.logdensity import LogDensity
 from gradbench.stan import UNCONSTRAINED
@@ -94,6 +94,8 @@ class OfFunction:
     """
 
     def __init__(self, target: Target) -> None:
+        from gradbench import blackbox
+
         density = given(target)
         assert density is not None
         assert density.prior_transform is not None
