@@ -26,6 +26,7 @@ CONTRADICTED = frozenset({"biased", "overstated"})
 MAX_NAMED = 3  # parameters of heavy tails
 DECISIVE = 2.0  # times what chance allows: of one replicate, bias or an ESS claimed fourfold
 MIN_POINTS = 3  # of a power law: two always lie on one
+MAX_UNCOSTED = 0.1  # of a row's replicates: with more, its price would be that of the survivors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,9 @@ class Interval:
 class Row:
     """One model and sampler over its replicates: a line of the table. None prints as a dash.
 
+    Where more than a tenth of the replicates have no cost there is no price: it would be that of
+    the runs that happened to go well. ``n_status`` replicates have the status that is told, and
+    ``n_uncosted`` have no cost, for whatever reason.
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
     standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
     shares of the kept transitions.
@@ -147,7 +151,7 @@ class Row:
     model: str
     sampler: str
     n_replicates: int
-    n_costed: int
+    n_uncosted: int
     ms_per_ess: Interval | None
     worst_ms_per_ess: Interval | None
     worst_parameter: str | None
@@ -676,22 +680,23 @@ def _alone(measured: Measured) -> _Across:
 
 def _row(group: Sequence[Summary]) -> Row:
     costed = [s for s in group if s.status in COSTED]
-    worst = min(costed, key=lambda s: s.ess_worst or math.inf, default=None)
+    priced = costed if _is_priced(group) else []
+    worst = min(priced, key=lambda s: s.ess_worst or math.inf, default=None)
     status, n_status, reason = _row_status(group)
     first = group[0]
     return Row(
         model=first.model,
         sampler=first.sampler,
         n_replicates=len(group),
-        n_costed=len(costed),
-        ms_per_ess=_interval(_values(costed, "ms_per_ess")),
-        worst_ms_per_ess=_interval(_values(costed, "worst_ms_per_ess")),
+        n_uncosted=len(group) - len(costed),
+        ms_per_ess=_interval(_values(priced, "ms_per_ess")),
+        worst_ms_per_ess=_interval(_values(priced, "worst_ms_per_ess")),
         worst_parameter=None if worst is None else worst.worst_parameter,
         ess=_mean(_values(group, "ess")),
         warmup_s=_mean(_values(group, "warmup_s")),
         sampling_s=_mean(_values(group, "sampling_s")),
         compile_s=_mean(_values(group, "compile_s")),
-        evaluations_per_ess=_interval(_values(costed, "evaluations_per_ess")),
+        evaluations_per_ess=_interval(_values(priced, "evaluations_per_ess")),
         rhat=_worst_rhat(group),
         n_divergences=_sum(_values(group, "n_divergences")),
         diverged=_share(group, "n_divergences"),
@@ -709,9 +714,19 @@ def _row(group: Sequence[Summary]) -> Row:
     )
 
 
+def _is_priced(group: Sequence[Summary]) -> bool:
+    """Return whether so few replicates lack a cost that the others' stand for all."""
+    n_uncosted = sum(s.status not in COSTED for s in group)
+    return n_uncosted <= MAX_UNCOSTED * len(group)
+
+
 def _row_status(group: Sequence[Summary]) -> tuple[str, int, str]:
-    """Return the commonest status that is not ok, how many cells have it, and a reason."""
-    statuses = [s.status for s in group if s.status != "ok"]
+    """Return a row's status, how many replicates have it, and a reason.
+
+    That is the commonest of those without a cost; where all have one, of those that aren't ok.
+    """
+    uncosted = [s for s in group if s.status not in COSTED]
+    statuses = [s.status for s in uncosted or group if s.status != "ok"]
     if not statuses:
         return "ok", len(group), ""
     status = max(dict.fromkeys(statuses), key=statuses.count)
@@ -798,7 +813,11 @@ def _place(summary: Summary) -> tuple[str, str, float] | None:
 
 
 def _growth(key: tuple[str, str, str], points: dict[float, list[Summary]]) -> Growth | None:
-    costed = {v: group for v, group in points.items() if _values(group, "ms_per_ess")}
+    costed = {
+        v: group
+        for v, group in points.items()
+        if _is_priced(group) and _values(group, "ms_per_ess")
+    }
     if len(costed) < MIN_POINTS:
         return None
 

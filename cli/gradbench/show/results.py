@@ -45,7 +45,7 @@ COLUMNS = (
     _Column("compile\ns", lambda row: significant(row.compile_s), 4),
     _Column("R-hat", lambda row: _rhat(row.rhat), 5),
     _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
-    _Column("status", lambda row: row.status, 8, "left"),
+    _Column("status", lambda row: _status(row), 8, "left"),  # noqa: PLW0108 - likewise
 )
 
 
@@ -320,6 +320,11 @@ def _price(row: Row) -> str:
         return _with_interval(row.ms_per_ess)
     spent = significant((row.warmup_s or 0.0) + (row.sampling_s or 0.0))
     return f"{spent} s to {'?' if row.error_sd is None else significant(row.error_sd)} sd"
+
+
+def _status(row: Row) -> str:
+    is_partial = 0 < row.n_uncosted < row.n_replicates
+    return f"{row.status} {row.n_uncosted}/{row.n_replicates}" if is_partial else row.status
 
 
 def _estimate(interval: Interval | None) -> str:
