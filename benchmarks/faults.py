@@ -158,7 +158,7 @@ def workers(home: Path) -> list[int]:
         left = [
             process.pid
             for process in psutil.process_iter(["cmdline", "cwd"])
-            if "gradbench.worker" in (process.info["cmdline"] or ())
+            if {"gradbench.worker", "gradbench.nursery"} & {*(process.info["cmdline"] or ())}
             and process.info["cwd"] == str(home)
         ]
         if not left or time.monotonic() > deadline:

@@ -44,6 +44,7 @@ ORDER = [
     "plant",
     "examine",
     "worker",
+    "nursery",
     "runner",
     "store",
     "report",

@@ -310,7 +310,7 @@ def workers(folder: Path) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if "gradbench.worker" in (process.info["cmdline"] or ())
+        if {"gradbench.worker", "gradbench.nursery"} & {*(process.info["cmdline"] or ())}
         and process.info["cwd"] == str(folder)
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gradbench import grid, runner
+from gradbench import grid, nursery, runner
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
@@ -49,7 +49,7 @@ class Scripted:
     script: Answer = staticmethod(lambda *_: None)
     n_living = 0
 
-    def __init__(self, **_: Any) -> None:
+    def __init__(self, *_: Any) -> None:
         self.is_alive = True
         Scripted.n_living += 1
 
@@ -106,6 +106,7 @@ Play = Callable[[Answer], Sequence[CellResult]]
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Run a benchmark of two samplers with workers that follow a script."""
     monkeypatch.setattr(runner, "Worker", Scripted)
+    monkeypatch.setattr(nursery, "CAN_FORK", False)
 
     def run(script: Answer) -> Sequence[CellResult]:
         monkeypatch.setattr(Scripted, "script", staticmethod(script))
@@ -182,6 +183,7 @@ def test_nothing_suits(play: Play) -> None:
 def test_how_many_must_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long run takes all of its samplers; a resumed one refuses none of what is left."""
     monkeypatch.setattr(runner, "Worker", Scripted)
+    monkeypatch.setattr(nursery, "CAN_FORK", False)
     answer = {"complaints": ["no", None]}
     monkeypatch.setattr(
         Scripted, "script", staticmethod(lambda do, _: answer if do == "describe" else None)

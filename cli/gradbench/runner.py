@@ -9,23 +9,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import IO, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
-from gradbench import __version__, density, machine, trust
+from gradbench import __version__, density, nursery, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
 from gradbench.errors import InterpreterError, ModelError, SamplerError, headline, pip_install
 from gradbench.examine import Examination
 from gradbench.grid import Cell, Key
 from gradbench.models import Source
+from gradbench.nursery import Nursery, Start
 from gradbench.plant import Planted
 from gradbench.result import SCHEMA_VERSION, CellResult, Measured, Status
 
@@ -70,21 +72,17 @@ class Stopped(Exception):  # noqa: N818 - a limit reached is no error
 class Worker:
     """One worker process. After ``Stopped`` with any status but ``failed`` it is gone."""
 
-    def __init__(self, *, threads: int, limits: Limits, python: str = sys.executable) -> None:
+    def __init__(self, start: Start, limits: Limits) -> None:
         self._limits = limits
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                # -P: no numpy.py in the user's folder stands in for NumPy.
-                [python, "-P", "-m", "gradbench.worker", str(theirs.fileno()), str(os.getpid())],
-                env=machine.environment(threads),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                start_new_session=True,  # Ctrl-C is for gradbench, which then ends its workers
-            )
+            try:
+                self._process = start(theirs.fileno(), self._log.fileno())
+            except OSError:
+                ours.close()
+                self._log.close()
+                raise
         self._connection: Connection[Any, Any] = Connection(ours.detach())
 
     def call(self, do: str, **arguments: Any) -> Any:
@@ -140,14 +138,18 @@ class Worker:
             )
 
     def _death(self) -> Stopped:
-        code = self._process.wait()
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - LOG_BYTES))
-        log = self._log.read().decode(errors="replace").strip()
-        lines = log.splitlines()
-        last = next((line for line in lines if line.startswith("Fatal")), "".join(lines[-1:]))
-        said = f"the worker died of {cause}" + (f": {last}" if last else "")
-        return Stopped("crashed", said, log)
+        return _death(self._process.wait(), self._log)
+
+
+def _death(code: int, log: IO[bytes]) -> Stopped:
+    """Return what a worker's death makes of a cell, from its exit code and the end of its log."""
+    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
+    text = log.read().decode(errors="replace").strip()
+    lines = text.splitlines()
+    last = next((line for line in lines if line.startswith("Fatal")), "".join(lines[-1:]))
+    said = f"the worker died of {cause}" + (f": {last}" if last else "")
+    return Stopped("crashed", said, text)
 
 
 class Runner:
@@ -180,6 +182,7 @@ class Runner:
         self._planted = planted
         self._workers: dict[str, Worker] = {}
         self._spares: list[Worker] = []
+        self._nursery: Nursery | None = None
         self._checked: dict[Key, Stopped | None] = {}
         self._unsuited: dict[Key, Stopped] = {}
 
@@ -193,6 +196,8 @@ class Runner:
         at: TracebackType | None,
     ) -> None:
         self._close_workers()
+        if self._nursery is not None:
+            self._nursery.close()
 
     def preflight(
         self, cells: Sequence[Cell], *, must_suit: Literal["all", "any", "none"] = "any"
@@ -212,7 +217,8 @@ class Runner:
         """
         if not cells:
             return
-        self._start_spares(len({cell.sampler for cell in cells}))
+        with suppress(Stopped):  # told where it is asked
+            self._start_spares(len({cell.sampler for cell in cells}))
         self._require({cell.sampler: cell.sampler_use for cell in cells})
         for label, group in groupby(cells, key=lambda cell: cell.model):
             one_of_each = _first_of_each(list(group))
@@ -311,7 +317,8 @@ class Runner:
         self, label: str, cells: list[Cell], save_to: Path | None
     ) -> Iterator[DensityCheck | CellResult]:
         suited = [cell for cell in cells if cell.key not in self._unsuited]
-        self._start_spares(len(_first_of_each(suited)))
+        with suppress(Stopped):
+            self._start_spares(len(_first_of_each(suited)))
         given_up = self._build_all(suited)
         given_up |= {
             cell.sampler: self._unsuited[cell.key] for cell in cells if cell.key in self._unsuited
@@ -425,15 +432,32 @@ class Runner:
         return _twice(answer)
 
     def _start_spares(self, n: int) -> None:
-        """Have n workers ready, no more than there are cores: they import side by side."""
+        """Have n workers ready, no more than there are cores: they start side by side.
+
+        Raises:
+            Stopped: one can't be started.
+        """
         while len(self._spares) < min(n, os.cpu_count() or 1):
-            self._spares.append(
-                Worker(
-                    threads=self._benchmark.threads,
-                    limits=self._benchmark.limits,
-                    python=self._python,
-                )
-            )
+            self._spares.append(self._worker())
+
+    def _worker(self) -> Worker:
+        """Return a new worker: a fork of the nursery where that is safe.
+
+        Raises:
+            Stopped: the nursery died.
+        """
+        threads, limits = self._benchmark.threads, self._benchmark.limits
+        if not nursery.CAN_FORK:
+            start = partial(nursery.spawned, threads=threads, python=self._python)
+            return Worker(start, limits)
+        if self._nursery is None:
+            self._nursery = Nursery(threads=threads, python=self._python)
+        try:
+            return Worker(self._nursery.start, limits)
+        except OSError as error:
+            gone, self._nursery = self._nursery, None
+            with closing(gone):
+                raise _death(gone.wait(), gone.log) from error
 
     def _close_workers(self) -> None:
         for worker in (*self._workers.values(), *self._spares):
@@ -447,7 +471,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     Raises:
         ModelError: it can't be loaded, compiled, or started from anywhere.
     """
-    worker = Worker(threads=1, limits=Limits())
+    worker = Worker(partial(nursery.spawned, threads=1, python=sys.executable), Limits())
     try:
         found = worker.call("examine", source=source.to_json(), params=dict(params))
     except Stopped as stopped:

@@ -1,7 +1,8 @@
 """The worker process: one model, one sampler, kept warm; names and numbers in and out.
 
-Started as ``python -m gradbench.worker FD PARENT`` with its thread pools already fixed in the
-environment. It answers one JSON request at a time; draws never leave it, except into a file.
+A fork of the nursery, or started as ``python -m gradbench.worker FD PARENT``, with its thread pools
+already fixed in the environment. It answers one JSON request at a time; draws never leave it,
+except into a file.
 """
 
 import ctypes
@@ -320,26 +321,31 @@ def serve(connection: "Connection[Any, Any]") -> None:
         connection.send_bytes(reply.encode())
 
 
-def main() -> None:
-    """Serve on the file descriptor given first, for the parent process given second."""
-    _die_with_parent(int(sys.argv[2]))
+def prepare(parent: int) -> None:
+    """Import what every worker needs and takes seconds; end with the process that has this id."""
+    die_with(parent)
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     import logging
 
     logging.disable(logging.WARNING)
-    compat.pymc()  # the import takes seconds: be done with it before the first request comes
-    serve(Connection(int(sys.argv[1])))
+    compat.pymc()
 
 
-def _die_with_parent(parent: int) -> None:
-    """Ask Linux to end this process when gradbench itself is killed."""
+def die_with(parent: int) -> None:
+    """Ask Linux to end this process when its parent is killed."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
         if os.getppid() != parent:
             sys.exit(1)
+
+
+def main() -> None:
+    """Serve on the file descriptor given first, for the parent process given second."""
+    prepare(int(sys.argv[2]))
+    serve(Connection(int(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,138 @@
+"""Where workers come from: forks and processes of their own do the same, and none is left."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gradbench import grid, nursery
+from gradbench.config import Benchmark, Limits
+from gradbench.grid import Cell
+from gradbench.models import Source
+from gradbench.nursery import Nursery
+from gradbench.result import CellResult
+from gradbench.runner import Runner, Stopped, Worker
+
+Write = Callable[..., Path]
+
+needs_fork = pytest.mark.skipif(not nursery.CAN_FORK, reason="forking isn't safe here")
+pytestmark = pytest.mark.slow
+
+UNSEEDED = """
+def model():
+    with pm.Model() as made:
+        pm.Normal("x", np.random.normal(0, 100), 1.0)
+    return made
+"""
+
+
+class Silent:
+    def compiling(self, model: str, sampler: str) -> None:
+        pass
+
+    def sampling(self, cell: Cell) -> None:
+        pass
+
+
+@pytest.fixture
+def kept() -> Iterator[Nursery]:
+    """A nursery, closed at the end."""
+    import sys
+
+    one = Nursery(threads=1, python=sys.executable)
+    yield one
+    one.close()
+
+
+def runner_of(path: Path) -> tuple[Runner, list[Cell]]:
+    """Return a runner of two samplers on a model file, and its cells."""
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "n",
+            "models": {"m": {"use": str(path)}},
+            "samplers": {
+                "nuts": {"use": "pymc_nuts", "tune": 50, "draws": 50, "chains": 2},
+                "emcee": {"use": "emcee", "walkers": 6, "tune": 10, "draws": 50},
+            },
+            "replicates": 2,
+        }
+    )
+    return Runner(benchmark, {"m": Source(path)}, Silent()), grid.cells(benchmark)
+
+
+def test_a_fork_draws_what_a_process_draws(
+    model_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Draws are the same to the bit, whatever way the workers are started."""
+    path = model_file(UNSEEDED.replace("np.random.normal(0, 100)", "3.0"))
+    seen = []
+    for can_fork in (nursery.CAN_FORK, False):
+        monkeypatch.setattr(nursery, "CAN_FORK", can_fork)
+        runner, cells = runner_of(path)
+        with runner:
+            runner.preflight(cells)
+            found = [r for r in runner.run(cells) if isinstance(r, CellResult)]
+        assert all(result.measured is not None for result in found)
+        seen.append([result.measured and result.measured.fingerprint for result in found])
+    assert len(set(seen[0])) == 4
+    assert seen[0] == seen[1]
+
+
+@needs_fork
+def test_forks_share_no_random_state(model_file: Write) -> None:
+    """A model whose data are drawn without a seed is another one to each worker, and is refused."""
+    runner, cells = runner_of(model_file(UNSEEDED))
+    with runner:
+        runner.preflight(cells)
+        found = [r for r in runner.run(cells) if isinstance(r, CellResult)]
+    assert "refused" in {result.status for result in found}
+
+
+@needs_fork
+def test_a_worker_may_die_alone(kept: Nursery) -> None:
+    """What a worker dies of is told, with the end of its log, and the next one is born."""
+    first = Worker(kept.start, Limits())
+    pid = first._process.pid
+    assert first.call("machine")["cores"] == os.cpu_count()
+    os.kill(pid, signal.SIGSEGV)
+    with pytest.raises(Stopped, match="died of SIGSEGV: Fatal Python error") as death:
+        first.call("machine")
+    assert death.value.status == "crashed"
+    assert not first.is_alive
+    first.close()
+    second = Worker(kept.start, Limits())
+    assert second.call("remedies", uses=["pymc_nuts"]) == {}
+    second.close()
+    assert not second.is_alive
+
+
+@needs_fork
+def test_workers_end_with_the_nursery(kept: Nursery, model_file: Write) -> None:
+    """A nursery that is killed takes its workers along, and a runner starts another one."""
+    one = Worker(kept.start, Limits())
+    process = psutil.Process(one._process.pid)
+    os.kill(kept._process.pid, signal.SIGKILL)
+    with pytest.raises(Stopped, match="died of SIGKILL"):
+        one.call("machine")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.05)
+                continue
+        break
+    else:
+        pytest.fail("the worker lives on")
+    one.close()
+    runner, cells = runner_of(model_file(UNSEEDED))
+    with runner:
+        assert runner.shapes(cells[0]) == {"x": ()}
+        assert runner._nursery is not None
+        os.kill(runner._nursery._process.pid, signal.SIGKILL)
+        runner._close_workers()
+        assert runner.shapes(cells[0]) == {"x": ()}
