@@ -49,7 +49,7 @@ def kept() -> Iterator[Nursery]:
     one.close()
 
 
-def runner_of(path: Path) -> tuple[Runner, list[Cell]]:
+def runner_of(path: Path, **limits: int) -> tuple[Runner, list[Cell]]:
     """Return a runner of two samplers on a model file, and its cells."""
     benchmark = Benchmark.model_validate(
         {
@@ -60,6 +60,7 @@ def runner_of(path: Path) -> tuple[Runner, list[Cell]]:
                 "emcee": {"use": "emcee", "walkers": 6, "tune": 10, "draws": 50},
             },
             "replicates": 2,
+            "limits": limits,
         }
     )
     return Runner(benchmark, {"m": Source(path)}, Silent()), grid.cells(benchmark)
@@ -68,19 +69,26 @@ def runner_of(path: Path) -> tuple[Runner, list[Cell]]:
 def test_a_fork_draws_what_a_process_draws(
     model_file: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Draws are the same to the bit, whatever way the workers are started."""
+    """Draws are the same to the bit, however workers are started and how few of them stay warm.
+
+    A compile that is paid again is counted apart.
+    """
     path = model_file(UNSEEDED.replace("np.random.normal(0, 100)", "3.0"))
     seen = []
-    for can_fork in (nursery.CAN_FORK, False):
+    usual = nursery.CAN_FORK
+    for can_fork, limits in ((usual, {}), (False, {}), (usual, {"total_memory": 1})):
         monkeypatch.setattr(nursery, "CAN_FORK", can_fork)
-        runner, cells = runner_of(path)
+        runner, cells = runner_of(path, **limits)
         with runner:
             runner.preflight(cells)
             found = [r for r in runner.run(cells) if isinstance(r, CellResult)]
-        assert all(result.measured is not None for result in found)
-        seen.append([result.measured and result.measured.fingerprint for result in found])
+        measured = [result.measured for result in found if result.measured is not None]
+        seen.append([run.fingerprint for run in measured])
+        assert [run.timing.compile.wall_s > 0 for run in measured] == [True, True, False, False]
+        is_again = [run.recompile_s is not None for run in measured]
+        assert is_again == ([False, False, True, True] if limits else [False] * 4)
     assert len(set(seen[0])) == 4
-    assert seen[0] == seen[1]
+    assert seen[0] == seen[1] == seen[2]
 
 
 @needs_fork

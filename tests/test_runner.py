@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gradbench import grid, nursery, runner
+from gradbench import grid, machine, nursery, runner
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
@@ -48,6 +48,7 @@ class Scripted:
 
     script: Answer = staticmethod(lambda *_: None)
     n_living = 0
+    memory_bytes = 100
 
     def __init__(self, *_: Any) -> None:
         self.is_alive = True
@@ -149,6 +150,32 @@ def test_what_a_library_raises_is_not_tried_again(play: Play) -> None:
     assert {result.reason for result in found} == {"Dimensions: got 3, wanted 2"}
     assert "rust_begin_unwind" in found[0].details
     assert script.asked.count("build") == 2
+
+
+@pytest.mark.parametrize(("total", "n_builds"), [(1000, 2), (250, 6)])
+def test_memory_bounds_the_warm_workers(
+    total: int, n_builds: int, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two workers fit they stay warm; where they don't each is compiled for every cell.
+
+    What no cell has told of yet is not compiled again: here no cell does.
+    """
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 100)
+    monkeypatch.setattr(machine, "free_memory_bytes", lambda: 2 * total)
+    n_built = 0
+    living: list[int] = []
+
+    def script(do: str, arguments: dict[str, Any]) -> Any:
+        nonlocal n_built
+        n_built += do == "build"
+        assert not arguments.get("is_again")
+        if do == "sample":
+            living.append(Scripted.n_living)
+            raise Stopped("failed", "no draws here")
+
+    assert len(play(script)) == 4
+    assert n_built == n_builds
+    assert living == [2 if n_builds == 2 else 1] * 4
 
 
 def test_a_long_line_is_cut() -> None:

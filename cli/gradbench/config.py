@@ -125,6 +125,10 @@ class Limits(_Map):
     memory: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] = Field(
         4 * 2**30, description="resident memory of one worker, as 500MB or 4GiB"
     )
+    total_memory: Annotated[int, BeforeValidator(_bytes), Field(gt=0)] | None = Field(
+        None,
+        description="memory of all warm workers together, as 2GiB; half of what is free by default",
+    )
 
     @property
     def timeout_s(self) -> float:

@@ -100,6 +100,28 @@ def peak_memory_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def memory_bytes(pid: int | None = None) -> int:
+    """Return a process's memory, what it shares with others by its share; 0 once it has ended.
+
+    Args:
+        pid: the process; None for this one.
+    """
+    import psutil
+
+    try:
+        info = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(getattr(info, "pss", info.rss))
+
+
+def free_memory_bytes() -> int:
+    """Return the memory that can be had without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
 def _host() -> str:
     """Return eight digits that tell this machine from others, and say nothing else of it."""
     try:

@@ -125,6 +125,7 @@ class Summary:
     density_note: str | None = None
     density_findings: str | None = None
     batch_form: str | None = None
+    recompile_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +438,7 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "fingerprint": measured.fingerprint,
         "uncounted": "; ".join(why) or None,
         "batch_form": measured.batch_form,
+        "recompile_s": measured.recompile_s,
     }
 
 

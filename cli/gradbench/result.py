@@ -77,6 +77,8 @@ class Measured:
         frozen: the free coordinate that never moved in a chain, or in all walkers of an ensemble;
             None where all did, and in results of older versions.
         nonfinite: the free coordinate that was NaN or infinite in a draw, likewise.
+        recompile_s: what it took to compile once more, the worker that had it having been closed to
+            save memory; not part of ``timing``. None where it wasn't so.
         uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
     """
 
@@ -107,6 +109,7 @@ class Measured:
     start_span: float | None = None
     is_weighted: bool = False
     n_saturated: int | None = None
+    recompile_s: float | None = None
 
     @property
     def n_transitions(self) -> int:

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
-from gradbench import __version__, density, nursery, trust
+from gradbench import __version__, density, machine, nursery, trust
 from gradbench.config import Benchmark, Limits
 from gradbench.density import DensityCheck, Probe
 from gradbench.errors import InterpreterError, ModelError, SamplerError, headline, pip_install
@@ -110,6 +110,11 @@ class Worker:
         """Whether it can still be called."""
         return self._process.poll() is None
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes, of what it shares its share."""
+        return machine.memory_bytes(self._process.pid) if self.is_alive else 0
+
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._end()
@@ -155,8 +160,8 @@ def _death(code: int, log: IO[bytes]) -> Stopped:
 class Runner:
     """Runs a benchmark's cells, one model after another, its samplers' replicates in turn.
 
-    A worker stays warm for its model and sampler, so that imports and compilation are paid once
-    in each call of ``run``.
+    A worker stays warm for its model and sampler, so that compilation is paid once in each call of
+    ``run``; where all of them together take too much memory, those used least recently are closed.
 
     Args:
         benchmark: threads, limits and gates.
@@ -185,6 +190,8 @@ class Runner:
         self._nursery: Nursery | None = None
         self._checked: dict[Key, Stopped | None] = {}
         self._unsuited: dict[Key, Stopped] = {}
+        self._told_compile: set[str] = set()
+        self._total_bytes = benchmark.limits.total_memory or machine.free_memory_bytes() // 2
 
     def __enter__(self) -> Self:
         return self
@@ -316,21 +323,34 @@ class Runner:
     def _run_model(
         self, label: str, cells: list[Cell], save_to: Path | None
     ) -> Iterator[DensityCheck | CellResult]:
-        suited = [cell for cell in cells if cell.key not in self._unsuited]
-        with suppress(Stopped):
-            self._start_spares(len(_first_of_each(suited)))
-        given_up = self._build_all(suited)
-        given_up |= {
+        given_up = {
             cell.sampler: self._unsuited[cell.key] for cell in cells if cell.key in self._unsuited
         }
-        built = [cell for cell in cells if cell.sampler not in given_up]
-        if any(cell.key not in self._checked for cell in built):
-            check, refusals = self._check_density(label, built)
-            self._checked |= {c.key: refusals.get(c.sampler) for c in built}
-            if check is not None:
-                yield check
-        for cell in built:
-            if refusal := self._checked[cell.key]:
+        first_of_each = _first_of_each([cell for cell in cells if cell.sampler not in given_up])
+        with suppress(Stopped):
+            self._start_spares(len(first_of_each))
+        at: list[list[float]] | None = None
+        probes: dict[str, Probe] = {}
+        for sampler, cell in first_of_each.items():
+            try:
+                self._warm(cell)
+            except Stopped as stopped:
+                given_up[sampler] = stopped
+                continue
+            if cell.key not in self._checked:
+                try:
+                    at, probes[sampler] = _twice(partial(self._probe, cell, at))
+                except Stopped as stopped:
+                    self._checked[cell.key] = stopped
+        if at is not None and probes:
+            check = density.judge(label, np.array(at), probes)
+            for sampler in probes:
+                reason = check.refused.get(sampler)
+                refusal = None if reason is None else Stopped("refused", reason)
+                self._checked[first_of_each[sampler].key] = refusal
+            yield check
+        for cell in first_of_each.values():
+            if refusal := self._checked.get(cell.key):
                 given_up[cell.sampler] = refusal
         for cell in cells:
             if cell.sampler in given_up:
@@ -347,36 +367,9 @@ class Runner:
         except Stopped as stopped:
             return stopped.of(cell)
         measured = Measured.from_json(answer)
+        self._told_compile.add(cell.sampler)
         status, reason = trust.judge(measured, self._benchmark.gates)
         return CellResult(cell, status, reason, measured)
-
-    def _build_all(self, cells: list[Cell]) -> dict[str, Stopped]:
-        """Compile for every sampler; return those that can't be, and why."""
-        given_up = {}
-        for cell in _first_of_each(cells).values():
-            try:
-                self._warm(cell)
-            except Stopped as stopped:
-                given_up[cell.sampler] = stopped
-        return given_up
-
-    def _check_density(
-        self, label: str, cells: list[Cell]
-    ) -> tuple[DensityCheck | None, dict[str, Stopped]]:
-        """Return the check of the samplers that could be probed, and the samplers that are out."""
-        out: dict[str, Stopped] = {}
-        probes: dict[str, Probe] = {}
-        at: list[list[float]] | None = None
-        for sampler, cell in _first_of_each(cells).items():
-            try:
-                at, probes[sampler] = _twice(partial(self._probe, cell, at))
-            except Stopped as stopped:
-                out[sampler] = stopped
-        if at is None or not probes:
-            return None, out
-        check = density.judge(label, np.array(at), probes)
-        refused = {sampler: Stopped("refused", reason) for sampler, reason in check.refused.items()}
-        return check, out | refused
 
     def _probe(self, cell: Cell, at: list[list[float]] | None) -> tuple[list[list[float]], Probe]:
         """Return the points of the density check, made here if need be, and what is found there."""
@@ -385,16 +378,30 @@ class Runner:
         return at, Probe(**worker.call("probe", at=at, with_target=is_first))
 
     def _warm(self, cell: Cell) -> Worker:
-        """Return the worker that has this cell's model and sampler compiled."""
+        """Return the worker that has this cell's model and sampler compiled, used last now."""
         worker = self._workers.pop(cell.sampler, None)
-        if worker is not None:
-            if worker.is_alive:
-                self._workers[cell.sampler] = worker
-                return worker
+        if worker is not None and not worker.is_alive:
             worker.close()
-        self._observer.compiling(cell.model, cell.sampler)
-        worker = self._workers[cell.sampler] = _twice(lambda: self._built(cell))
+            worker = None
+        self._make_room(is_for_one_more=worker is None)
+        if worker is None:
+            self._observer.compiling(cell.model, cell.sampler)
+            worker = _twice(lambda: self._built(cell))
+        self._workers[cell.sampler] = worker
         return worker
+
+    def _make_room(self, *, is_for_one_more: bool) -> None:
+        """Close idle workers, least recently used first, until all together have their room."""
+        if not self._workers:
+            return
+        taken = {sampler: worker.memory_bytes for sampler, worker in self._workers.items()}
+        beside = sum(worker.memory_bytes for worker in self._spares) + machine.memory_bytes()
+        beside += self._nursery.memory_bytes if self._nursery is not None else 0
+        reserved = max(taken.values()) if is_for_one_more else 0
+        while taken and beside + sum(taken.values()) + reserved > self._total_bytes:
+            oldest = next(iter(taken))
+            del taken[oldest]
+            self._workers.pop(oldest).close()
 
     def _built(self, cell: Cell) -> Worker:
         """Return a new worker that has compiled this cell's model and sampler."""
@@ -407,6 +414,7 @@ class Runner:
                 source=self._sources[cell.model].to_json(),
                 cell=cell.to_json(),
                 planted=planted and asdict(planted),
+                is_again=cell.sampler in self._told_compile,
             )
         except BaseException:
             worker.close()
@@ -463,6 +471,7 @@ class Runner:
         for worker in (*self._workers.values(), *self._spares):
             worker.close()
         self._workers, self._spares = {}, []
+        self._told_compile.clear()
 
 
 def examine(source: Source, params: Mapping[str, Any]) -> Examination:

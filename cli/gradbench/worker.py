@@ -51,7 +51,7 @@ class Session:
         self._built: Built | None = None
         self._options: Options | None = None
         self._backend = ""
-        self._compiling = Duration()
+        self._compiling = self._recompiling = Duration()
 
     def describe(
         self,
@@ -101,8 +101,13 @@ class Session:
         source: dict[str, str | None],
         cell: dict[str, Any],
         planted: dict[str, Any] | None = None,
+        *,
+        is_again: bool = False,
     ) -> dict[str, Any]:
-        """Compile model and sampler, timed, and run a few untimed steps."""
+        """Compile model and sampler, timed, and run a few untimed steps.
+
+        What is compiled again, since another worker that had it was closed, is counted apart.
+        """
         stopwatch = Stopwatch()
         target, built, options = _compiled(source, cell, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
@@ -113,7 +118,10 @@ class Session:
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
         self._backend = compat.backend_name(options.backend)
-        self._compiling = stopwatch.timing.compile
+        spent = stopwatch.timing.compile
+        self._compiling, self._recompiling = (
+            (Duration(), spent) if is_again else (spent, Duration())
+        )
         return {}
 
     def points(self) -> list[list[float]]:
@@ -149,10 +157,11 @@ class Session:
             start,
             start_kind=self.target.meaning(parsed.init),
             timing=replace(stopwatch.timing, compile=self._compiling),
+            recompile_s=self._recompiling.wall_s or None,
             peak_memory_bytes=machine.peak_memory_bytes(),
             load=load,
         )
-        self._compiling = Duration()
+        self._compiling = self._recompiling = Duration()
         if save is not None:
             self._save(draws, Path(save), parsed)
         return measured.to_json()
@@ -178,6 +187,7 @@ class Session:
         timing: Timing,
         peak_memory_bytes: int,
         load: float,
+        recompile_s: float | None = None,
     ) -> Measured:
         target, reference = self.target, self.target.reference
         n_chains, n_draws, _ = draws.values.shape
@@ -211,6 +221,7 @@ class Session:
             start_span=_span(start, draws),
             is_weighted=draws.weights is not None,
             n_saturated=_count(draws, "reached_max_treedepth"),
+            recompile_s=recompile_s,
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
