@@ -4,12 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test check gate format benchmarks clean
+.PHONY: bench test test-all check gate format benchmarks clean
 
 bench: $(READY)  ## the main job: NUTS and emcee on the 50-dimensional Gaussian
 	$(BIN)/gradbench run configs/gaussian50.yaml
 
-test: $(READY)  ## all tests, the slow ones too, a file on each core
+test: $(READY)  ## the fast tests, and one slow one of each kind, a file on each core
+	$(BIN)/python -m pytest -m "not slow or smoke" --numprocesses auto --dist loadfile
+
+test-all: $(READY)  ## all tests: what CI runs
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(READY)  ## lint, format, types

@@ -140,6 +140,7 @@ def test_a_baseline_is_small_text(home: Path, gradbench: Gradbench) -> None:
     shutil.rmtree(second)
 
 
+@pytest.mark.smoke
 def test_check_stops_when_draws_are_identical(gradbench: Gradbench) -> None:
     """Unchanged code is identical after a look or two, in exit code 0, with its run kept."""
     done = gradbench("check", "small.yaml", "--baseline", "main", "--format", "csv", "--quiet")

@@ -101,6 +101,7 @@ def test_forks_share_no_random_state(model_file: Write) -> None:
     assert "refused" in {result.status for result in found}
 
 
+@pytest.mark.smoke
 @needs_fork
 def test_a_worker_may_die_alone(kept: Nursery) -> None:
     """What a worker dies of is told, with the end of its log, and the next one is born."""

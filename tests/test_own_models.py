@@ -311,6 +311,7 @@ MY_MODEL = """
 """
 
 
+@pytest.mark.smoke
 @pytest.mark.slow
 def test_a_function_runs_like_any_model(
     config: Write, model_file: Write, gradbench: Gradbench, tmp_path: Path

@@ -49,6 +49,7 @@ def columns(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.smoke
 def test_runs_reports_and_repeats(config: Write, gradbench: Run, tmp_path: Path) -> None:
     """A run prints its table, keeps its numbers, and repeats them to the last digit."""
     path = config(samplers=BOTH, replicates=2)
@@ -288,6 +289,7 @@ def test_a_density_that_changes_is_refused(
 LONG = {"nuts": {**NUTS, "draws": 8000}}
 
 
+@pytest.mark.smoke
 def test_ctrl_c_keeps_what_is_finished_and_resumes(
     config: Write, gradbench: Run, interrupted: Interrupt, tmp_path: Path
 ) -> None:

@@ -87,7 +87,11 @@ EVERY = {
     for name in models.names()
     for params in FORMS.get(name, [{}])
 }
-forms = pytest.mark.parametrize("form", EVERY)
+SMOKE = {"eight_schools", "gaussian"}
+forms = pytest.mark.parametrize(
+    "form",
+    [pytest.param(f, marks=pytest.mark.smoke) if f in SMOKE else f for f in EVERY],
+)
 
 
 @cache

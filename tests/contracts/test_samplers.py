@@ -22,10 +22,14 @@ pm = compat.pymc()
 Errors = Callable[[Diagnostics, ReferenceMoments], FloatArray]
 pytestmark = pytest.mark.slow
 
+SMOKE = {"pymc_nuts", "emcee"}
 INSTALLED = [
     pytest.param(
         name,
-        marks=pytest.mark.skipif(bool(samplers.remedy(name)), reason=f"{samplers.remedy(name)}"),
+        marks=[
+            pytest.mark.skipif(bool(samplers.remedy(name)), reason=f"{samplers.remedy(name)}"),
+            *([pytest.mark.smoke] if name in SMOKE else []),
+        ],
     )
     for name in samplers.names()
 ]
