@@ -190,7 +190,7 @@ def test_retried_cells_keep_what_they_had(monkeypatch: pytest.MonkeyPatch, tmp_p
         }
     )
     plan = cells(benchmark)
-    prints = execute.fingerprints(execute.sources(benchmark, tmp_path))
+    prints = execute.fingerprints(plan)
     folder = store.create(tmp_path, benchmark, {"models": prints})
     for cell, status in zip(plan, ("crashed", "timeout", "failed", "refused"), strict=True):
         folder.add(CellResult(cell, status, "old"))  # type: ignore[arg-type]

@@ -269,13 +269,21 @@ def test_other_questions_are_not_compared(
     assert Policy(allow_missing=True).exit_code([found]) == 0
 
 
-@pytest.mark.parametrize(("moves", "verdict"), [("stretch", "fine"), ("de", "not comparable")])
-def test_an_option_that_is_new(moves: str, verdict: str, make: Callable[..., Side]) -> None:
+@pytest.mark.parametrize(
+    ("moves", "defaults", "verdict"),
+    [("stretch", ["a", "moves"], "fine"), ("de", ["a"], "not comparable")],
+)
+def test_an_option_that_is_new(
+    moves: str, defaults: list[str], verdict: str, make: Callable[..., Side]
+) -> None:
     """A side from before an option existed ran what is its default now, and nothing else."""
-    old = {"tune": 100, "draws": 200, "backend": "default", "walkers": 20, "a": 2.0}
+    old = {"tune": 100, "draws": 200, "walkers": 20, "a": 2.0}
     base = make(setup={**SETUP, "options": old})
-    head = make(32, setup={**SETUP, "options": {**old, "moves": moves}})
-    assert only(gate.compare(base, head)).verdict == verdict
+    new = {**SETUP, "options": {**old, "moves": moves}, "defaults": defaults}
+    assert only(gate.compare(base, make(32, setup=new))).verdict == verdict
+    assert only(gate.compare(make(32, setup=new), base)).verdict == verdict
+    other = {**new, "options": {**old, "a": 3.0, "moves": moves}}
+    assert only(gate.compare(base, make(32, setup=other))).verdict == "not comparable"
 
 
 def test_missing_and_new(make: Callable[..., Side]) -> None:

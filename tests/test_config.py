@@ -142,7 +142,7 @@ REFUSED = {
         "models:",
         "published.ms_per_ess.nut: no such sampler; did you mean 'nuts'?",
     ),
-    "too deep": ("[" * 2000, None, "can't be read as YAML"),
+    "too deep": ("[" * 5000, None, "can't be read as YAML"),
 }
 
 

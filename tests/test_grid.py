@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from gradbench import config as configs
-from gradbench import grid
+from gradbench import grid, models
+from gradbench.config import Benchmark
 from gradbench.grid import Cell
 
 Write = Callable[..., Path]
@@ -59,3 +61,38 @@ def test_a_cell_is_its_json(config: Write) -> None:
     assert again.id == cell.id
     assert set(cell.id) <= set("abcdefghijklmnopqrstuvwxyz0123456789_=-")
     assert Cell.from_json({**cell.to_json(), "seed": 1}).id != cell.id
+
+
+def test_a_cell_says_what_it_runs(config: Write) -> None:
+    """It holds its model's files as they were, and which options have their default."""
+    samplers = {"nuts": {"use": "pymc_nuts", "tune": 1000, "draws": 50}}
+    (cell,) = plan(config(samplers=samplers))
+    assert cell.source is not None
+    assert cell.source.path.name == "gaussian.py"
+    assert cell.source.digest == models.fingerprint(models.find("gaussian", Path()))
+    assert {"tune", "backend", "chains"} <= set(cell.defaults)
+    assert "draws" not in cell.defaults
+
+
+def test_ids_outlive_versions(config: Write) -> None:
+    """A cell's id is what schema 1 made of it, so that an older run can be resumed."""
+    (cell,) = plan(config())
+    plain = cell.to_json()
+    older = {
+        name: plain[name] for name in plain if name not in {"source", "defaults", "parameters"}
+    }
+    assert Cell.from_json(older).id == cell.id
+    digest = sha256(json.dumps(older, sort_keys=True).encode()).hexdigest()[:8]
+    assert cell.id == f"normal-nuts-0-{digest}"
+
+
+def test_places_need_no_sampler_and_no_model() -> None:
+    """The order of a plan is read off labels, whatever became of what they name."""
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "n",
+            "models": {"g": {"use": "/gone.py", "sweep": {"dim": [2, 3]}}, "h": {"use": "gone"}},
+            "samplers": {"s": {"use": "gone"}},
+        }
+    )
+    assert grid.places(benchmark) == ({"g[dim=2]": 0, "g[dim=3]": 1, "h": 2}, {"s": 0})

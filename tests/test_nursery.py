@@ -13,7 +13,6 @@ import pytest
 from gradbench import grid, nursery
 from gradbench.config import Benchmark, Limits
 from gradbench.grid import Cell
-from gradbench.models import Source
 from gradbench.nursery import Nursery
 from gradbench.result import CellResult
 from gradbench.runner import Runner, Stopped, Worker
@@ -63,7 +62,7 @@ def runner_of(path: Path, **limits: int) -> tuple[Runner, list[Cell]]:
             "limits": limits,
         }
     )
-    return Runner(benchmark, {"m": Source(path)}, Silent()), grid.cells(benchmark)
+    return Runner(benchmark, Silent()), grid.cells(benchmark)
 
 
 def test_a_fork_draws_what_a_process_draws(

@@ -5,7 +5,6 @@ import math
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +15,6 @@ from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
 from gradbench.grid import Cell
-from gradbench.models import Source
 from gradbench.result import CellResult
 from gradbench.runner import Runner, Stopped
 from gradbench.worker import Session, serve
@@ -97,7 +95,7 @@ BENCHMARK = Benchmark.model_validate(
 
 
 def made() -> Runner:
-    return Runner(BENCHMARK, {"m": Source(Path("m.py"))}, Silent())
+    return Runner(BENCHMARK, Silent())
 
 
 Play = Callable[[Answer], Sequence[CellResult]]

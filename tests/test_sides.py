@@ -83,6 +83,7 @@ def test_a_csv_becomes_series(csv: Write) -> None:
         "n_parameters": 3,
         "density_signature": 1.25,
         "parameters": "",
+        "defaults": [],
     }
     assert series.first(1).replicate.tolist() == [1]
 

@@ -11,6 +11,7 @@ import pytest
 
 from gradbench import LogDensity, compat, density, grid, models, store
 from gradbench import config as configs
+from gradbench.config import Benchmark
 from gradbench.errors import ModelError
 from gradbench.examine import _ends, _scales
 from gradbench.models import Source
@@ -313,7 +314,14 @@ def test_a_wrong_initial_is_told_before_any_cell(
     before: str, after: str, words: str, model_file: Write
 ) -> None:
     """What initial() raises, a wrong shape, points outside: refused in the preflight."""
-    source = Source(model_file(EPHEMERIS.replace(before, after)))
-    runs = [{"use": "emcee", "options": {"walkers": 8}}]
+    path = model_file(EPHEMERIS.replace(before, after))
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "n",
+            "models": {"m": {"use": str(path), "init": "own"}},
+            "samplers": {"emcee": {"use": "emcee", "walkers": 8}},
+            "replicates": 1,
+        }
+    )
     with pytest.raises(ModelError, match=words):
-        Session().describe(source.to_json(), {}, "own", runs, [])
+        Session().describe([cell.to_json() for cell in grid.cells(benchmark)])

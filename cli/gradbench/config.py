@@ -348,7 +348,8 @@ def schema() -> dict[str, Any]:
     definitions["SamplerEntry"] = {"oneOf": choices}
     for field in definitions["Limits"]["properties"].values():
         field["type"] = ["string", "number"]
-        field.pop("exclusiveMinimum", None)
+        for name in ("exclusiveMinimum", "anyOf"):
+            field.pop(name, None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}
 
 

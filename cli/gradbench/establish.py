@@ -17,7 +17,7 @@ from gradbench import config, grid, models, pool, samplers, store
 from gradbench.config import Benchmark
 from gradbench.draws import FloatArray
 from gradbench.errors import LongRunError, ModelError, SamplerError, StoreError
-from gradbench.execute import Display, sources
+from gradbench.execute import Display
 from gradbench.grid import Cell
 from gradbench.pool import Demand, Findings, Pooled
 from gradbench.result import CellResult, Measured, counted
@@ -158,7 +158,7 @@ def run(order: Order, display: Display) -> Established:
     made = benchmark(order)
     first = grid.cells(made)
     params = models.resolved(order.path, first[0].params)
-    with Runner(made, sources(made, Path()), display) as runner:
+    with Runner(made, display) as runner:
         runner.preflight(first, must_suit="all")
         shapes, machine = runner.shapes(first[0]), runner.machine()
         lengths = {}

@@ -1,15 +1,15 @@
 """From a plan to a results folder: every finished cell is on disk before the next one starts."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gradbench import export, grid, machine, models, report, store
+from gradbench import export, grid, machine, report, store
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import StoreError
-from gradbench.models import Source
+from gradbench.grid import Cell
 from gradbench.report import Summary
 from gradbench.result import CellResult, Status
 from gradbench.runner import Observer, Runner
@@ -35,21 +35,18 @@ class Outcome:
     is_interrupted: bool
 
 
-def start(
-    benchmark: Benchmark, base: Path, root: Path, display: Display, *, save_draws: bool
-) -> Outcome:
-    """Run a benchmark into a new folder below ``root``; ``base`` is where its paths start.
+def start(benchmark: Benchmark, root: Path, display: Display, *, save_draws: bool) -> Outcome:
+    """Run a benchmark into a new folder below ``root``.
 
     Raises:
         ModelError, SamplerError: the plan can't be run; nothing was written.
         SaveError: a result can't be written; those before it are kept.
     """
-    models_at = sources(benchmark, base)
     cells = grid.cells(benchmark)
     display.planned(len(cells))
-    with Runner(benchmark, models_at, display) as runner:
+    with Runner(benchmark, display) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": fingerprints(models_at)}
+        about = {"machine": machine.describe(), "models": fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         with store.locked(folder):
             return _run(runner, cells, folder, display, save_draws=save_draws)
@@ -60,7 +57,8 @@ def resume(
 ) -> Outcome:
     """Run what is missing in a run's folder, and again the cells of these statuses.
 
-    What a cell that is run again had is kept until its new result is there.
+    What a cell that is run again had is kept until its new result is there. Of a run that is
+    finished neither samplers nor models are asked for.
 
     Raises:
         StoreError: it is no run's folder, another process writes there, or a model has changed.
@@ -68,26 +66,26 @@ def resume(
     """
     stored = store.read(path)
     benchmark = stored.benchmark
-    models_at = sources(benchmark, path)
-    for label, fingerprint in fingerprints(models_at).items():
-        if stored.models.get(label) != fingerprint:
+    kept = {result.cell.place for result in stored.results if result.status not in retry}
+    cells = [] if len(kept) == grid.size(benchmark) else grid.cells(benchmark)
+    for cell in cells:
+        if cell.source is not None and stored.models.get(cell.model) != cell.source.digest:
             raise StoreError(
-                f"{path}: {models_at[label].path} has changed since this run began;"
+                f"{path}: {cell.source.path} has changed since this run began;"
                 " restore the model, or start a new run"
             )
-    done = {result.cell.id for result in stored.results if result.status not in retry}
-    todo = [cell for cell in grid.cells(benchmark) if cell.id not in done]
-    folder = RunFolder(path)
-    display.planned(len(todo) + len(done))
-    display.finished(len(done))
-    with store.locked(folder), Runner(benchmark, models_at, display) as runner:
+    todo = [cell for cell in cells if cell.place not in kept]
+    folder = RunFolder(path, {r.cell.place: r.cell.id for r in stored.results})
+    display.planned(len(todo) + len(kept))
+    display.finished(len(kept))
+    with store.locked(folder), Runner(benchmark, display) as runner:
         runner.preflight(todo, must_suit="none")
         return _run(runner, todo, folder, display, save_draws=save_draws)
 
 
 def _run(
     runner: Runner,
-    cells: Sequence[grid.Cell],
+    cells: Sequence[Cell],
     folder: RunFolder,
     display: Display,
     *,
@@ -125,15 +123,6 @@ def tabulate(folder: RunFolder) -> list[Summary]:
     return summaries
 
 
-def sources(benchmark: Benchmark, base: Path) -> dict[str, Source]:
-    """Return where each model is, by its label with the sweep's point."""
-    return {
-        label + suffix: entry.source(base)
-        for label, entry in benchmark.models.items()
-        for suffix, _ in grid.points(entry.sweep)
-    }
-
-
-def fingerprints(models_at: Mapping[str, Source]) -> dict[str, str]:
-    """Return the fingerprint of each model's files."""
-    return {label: models.fingerprint(source) for label, source in models_at.items()}
+def fingerprints(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return the fingerprint of each model's files, by label."""
+    return {cell.model: cell.source.digest for cell in cells if cell.source is not None}

@@ -110,7 +110,6 @@ def rehearsed(base: Side, head: Side, *, is_paired: bool = False) -> Take:
 
 def check(
     benchmark: Benchmark,
-    base: Path,
     root: Path,
     baseline: Side,
     display: Display,
@@ -121,7 +120,6 @@ def check(
 
     Args:
         benchmark: what to run; its ``replicates`` are not used.
-        base: where its paths start.
         root: a results folder is made below it.
         baseline: what it is held against.
         display: is told what is under way.
@@ -132,12 +130,12 @@ def check(
         SaveError: a result can't be written; those before it are kept.
     """
     benchmark = benchmark.model_copy(update={"replicates": max_replicates})
-    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
+    cells = grid.cells(benchmark)
     other = _not_comparable(cells, baseline)
     cells = [cell for cell in cells if cell.key not in other.series]
-    with Runner(benchmark, sources, display) as runner:
+    with Runner(benchmark, display) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": execute.fingerprints(sources)}
+        about = {"machine": machine.describe(), "models": execute.fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         blocks = _Blocks(cells, display, size=max_replicates)
 
@@ -153,7 +151,6 @@ def check(
 
 def ab(
     benchmark: Benchmark,
-    base: Path,
     root: Path,
     variants: tuple[Variant, Variant],
     display: Display,
@@ -173,17 +170,15 @@ def ab(
     """
     looks = looks or rule.looks(max_replicates)
     benchmark = benchmark.model_copy(update={"replicates": looks[-1].n_replicates})
-    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
+    cells = grid.cells(benchmark)
     with ExitStack() as stack:
         runners, folders = [], []
         for variant in variants:
-            runner = Runner(
-                benchmark, sources, display, python=variant.python, planted=variant.planted
-            )
+            runner = Runner(benchmark, display, python=variant.python, planted=variant.planted)
             runners.append(stack.enter_context(runner))
             runner.preflight([cell for cell in cells if cell.replicate == 0])
         for variant, runner in zip(variants, runners, strict=True):
-            about = {"machine": runner.machine(), "models": execute.fingerprints(sources)}
+            about = {"machine": runner.machine(), "models": execute.fingerprints(cells)}
             named = benchmark.model_copy(update={"name": f"{benchmark.name}-{variant.name}"})
             folders.append(store.create(root, named, about))
         blocks = _Blocks(cells, display, size=PER_PROCESS, n_sides=2)

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
+from pathlib import Path
 from typing import Any
 
-from gradbench.config import DEFAULT_INIT, Benchmark
+from gradbench.config import DEFAULT_INIT, Benchmark, ModelEntry
+from gradbench.models import Source
+from gradbench.records import from_plain
 from gradbench.target import Init
 
 Key = tuple[str, str]  # the labels of a model and a sampler
+Place = tuple[str, str, int]  # those and the replicate: one cell of a run, whatever its options
 
 SEED_BITS = 31  # what every library takes, NumPy's legacy generators among them
 
@@ -22,8 +26,10 @@ class Cell:
 
     Attributes:
         model, sampler: labels, a sweep's point included (``gaussian[dim=10]``).
-        model_use, sampler_use: what to load.
+        model_use, sampler_use: what to load, as a config names it.
+        source: the model's files; None in results of older versions.
         params, options: resolved; options with all defaults.
+        defaults: the options that have their default.
         init: the kind of starting points.
         threads: of every thread pool in the worker.
         replicate: counts from 0.
@@ -44,6 +50,8 @@ class Cell:
     seed: int
     start_seed: int
     parameters: tuple[str, ...] = ()
+    source: Source | None = None
+    defaults: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -51,54 +59,84 @@ class Cell:
         return self.model, self.sampler
 
     @property
+    def place(self) -> Place:
+        """What tells it from the other cells of its run."""
+        return self.model, self.sampler, self.replicate
+
+    @property
     def id(self) -> str:
-        """A readable file name, unique to all of the cell."""
-        digest = sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:8]
+        """A readable file name, unique to all that was asked.
+
+        It is the same in every version of the schema, so that any run can be resumed: what came
+        later is left out, or left out where it is empty.
+        """
+        plain = asdict(self)
+        later = {"source", "defaults", *(() if self.parameters else ("parameters",))}
+        asked = {name: value for name, value in plain.items() if name not in later}
+        digest = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
         return f"{slug(self.model)}-{slug(self.sampler)}-{self.replicate}-{digest}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON.
-
-        Without ``parameters`` where none were chosen: a cell then is what it was before there
-        were any.
-        """
-        plain = asdict(self)
-        return plain if self.parameters else {k: v for k, v in plain.items() if k != "parameters"}
+        """Return plain data, ready for JSON that has infinities, as a worker's has."""
+        return {**asdict(self), "source": self.source and self.source.to_json()}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Cell":
-        """Return what ``to_json`` gave.
+        """Return what ``to_json`` gave, in any version of the schema.
 
         Raises:
             TypeError: a field is missing or unknown.
         """
-        return cls(**{**plain, "parameters": tuple(plain.get("parameters", ()))})
+        return from_plain(cls, plain)
 
 
 def cells(benchmark: Benchmark) -> list[Cell]:
     """Return all cells: model by model, the samplers taking turns in each replicate.
 
     Seeds come from labels, not positions: another sampler or model changes nobody's seed.
+
+    Raises:
+        ModelError: a model's files are not there any more.
     """
     return [
         Cell(
             model=model,
-            model_use=model_use,
+            model_use=entry.use,
             params=params,
             sampler=sampler,
             sampler_use=sampler_use,
             options=options,
-            init=benchmark.models[split(model)[0]].init or benchmark.init or DEFAULT_INIT,
+            init=entry.init or benchmark.init or DEFAULT_INIT,
             threads=benchmark.threads,
             replicate=replicate,
             seed=_seed(benchmark.seed, model, sampler, replicate),
             start_seed=_seed(benchmark.seed, model, "", replicate),
-            parameters=parameters,
+            parameters=tuple(entry.parameters),
+            source=source,
+            defaults=defaults,
         )
-        for model, model_use, params, parameters in _models(benchmark)
+        for model, entry, params, source in _models(benchmark)
         for replicate in range(benchmark.replicates)
-        for sampler, sampler_use, options in _samplers(benchmark)
+        for sampler, sampler_use, options, defaults in _samplers(benchmark)
     ]
+
+
+def places(benchmark: Benchmark) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the places of models and of samplers in the plan, by label; nothing is loaded."""
+    models, samplers = (
+        [label + suffix for label, entry in entries.items() for suffix, _ in points(entry.sweep)]
+        for entries in (benchmark.models, benchmark.samplers)
+    )
+    return (
+        {label: i for i, label in enumerate(models)},
+        {label: i for i, label in enumerate(samplers)},
+    )
+
+
+def size(benchmark: Benchmark) -> int:
+    """Return how many cells a benchmark has."""
+    models, samplers = places(benchmark)
+    return len(models) * len(samplers) * benchmark.replicates
 
 
 def slug(label: str) -> str:
@@ -106,17 +144,20 @@ def slug(label: str) -> str:
     return "".join(c if c.isalnum() or c in "._+-=" else "_" for c in label)
 
 
-def _models(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
-    for label, model in benchmark.models.items():
-        for suffix, point in points(model.sweep):
-            params = {**model.params, **point}
-            yield label + suffix, model.use, params, tuple(model.parameters)
+def _models(
+    benchmark: Benchmark,
+) -> Iterator[tuple[str, ModelEntry, dict[str, Any], Source]]:
+    for label, entry in benchmark.models.items():
+        source = entry.source(Path()).pinned
+        for suffix, point in points(entry.sweep):
+            yield label + suffix, entry, {**entry.params, **point}, source
 
 
-def _samplers(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _samplers(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
     for label, sampler in benchmark.samplers.items():
         for suffix, point in points(sampler.sweep):
-            yield label + suffix, sampler.use, sampler.resolved(point)
+            options = sampler.parsed(point)
+            yield label + suffix, sampler.use, options.model_dump(), options.at_default
 
 
 def points(sweep: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,13 @@ def describe() -> dict[str, Any]:
             **{name: version for name in PACKAGES if (version := _version(name))},
         },
     }
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the distributions that these libraries are from, by name."""
+    installed = metadata.packages_distributions()
+    names = [name for library in libraries for name in installed.get(library, ())]
+    return {name: metadata.version(name) for name in dict.fromkeys(names)}
 
 
 def load() -> float:

@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence, Set
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +32,8 @@ def to_plain(value: object) -> Any:
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if value is None or isinstance(value, str | int):
         return value
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, Sequence | Set) and not isinstance(value, bytes):
@@ -74,6 +77,8 @@ def _restored(hint: Any, value: Any) -> Any:
         value = np.array(value, dtype=arguments[0])
     elif origin is np.ndarray:
         value = np.array(value, dtype=typing.get_args(arguments[1])[0])
+    elif hint is Path:
+        value = Path(value)
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
         value = hint.from_json(value) if hasattr(hint, "from_json") else from_plain(hint, value)
     elif origin is tuple:

@@ -126,6 +126,10 @@ class Summary:
     density_findings: str | None = None
     batch_form: str | None = None
     recompile_s: float | None = None
+    model_use: str | None = None
+    sampler_use: str | None = None
+    sampler_versions: str | None = None
+    default_options: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +398,9 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         density_signature=None if check is None else check.signature,
         density_note=None if check is None else check.notes.get(cell.sampler),
         density_findings=None if check is None else "; ".join(check.findings) or None,
+        model_use=cell.model_use,
+        sampler_use=cell.sampler_use,
+        default_options=", ".join(cell.defaults) or None,
     )
     if result.measured is None:
         return bare
@@ -439,6 +446,7 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "uncounted": "; ".join(why) or None,
         "batch_form": measured.batch_form,
         "recompile_s": measured.recompile_s,
+        "sampler_versions": ", ".join(f"{n} {v}" for n, v in measured.versions.items()) or None,
     }
 
 

@@ -79,6 +79,7 @@ class Measured:
         nonfinite: the free coordinate that was NaN or infinite in a draw, likewise.
         recompile_s: what it took to compile once more, the worker that had it having been closed to
             save memory; not part of ``timing``. None where it wasn't so.
+        versions: of the distributions that the sampler is from, by name; empty in older results.
         uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
     """
 
@@ -110,6 +111,7 @@ class Measured:
     is_weighted: bool = False
     n_saturated: int | None = None
     recompile_s: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_transitions(self) -> int:

@@ -165,7 +165,6 @@ class Runner:
 
     Args:
         benchmark: threads, limits and gates.
-        sources: where each model is, by label.
         observer: is told what is under way.
         python: the interpreter of the workers.
         planted: makes a model dearer to a sampler on purpose, to try the gate; by their labels.
@@ -174,14 +173,12 @@ class Runner:
     def __init__(
         self,
         benchmark: Benchmark,
-        sources: Mapping[str, Source],
         observer: Observer,
         *,
         python: str = sys.executable,
         planted: Mapping[Key, Planted] = MappingProxyType({}),
     ) -> None:
         self._benchmark = benchmark
-        self._sources = sources
         self._observer = observer
         self._python = python
         self._planted = planted
@@ -228,26 +225,15 @@ class Runner:
             self._start_spares(len({cell.sampler for cell in cells}))
         self._require({cell.sampler: cell.sampler_use for cell in cells})
         for label, group in groupby(cells, key=lambda cell: cell.model):
-            one_of_each = _first_of_each(list(group))
-            first = next(iter(one_of_each.values()))
-            runs = [
-                {"use": c.sampler_use, "options": dict(c.options)} for c in one_of_each.values()
-            ]
+            one_of_each = _first_of_each(list(group)).values()
             self._observer.compiling(label, "")
             try:
-                answer = self._ask(
-                    "describe",
-                    source=self._sources[label].to_json(),
-                    params=dict(first.params),
-                    init=first.init,
-                    runs=runs,
-                    counted=list(first.parameters),
-                )
+                answer = self._ask("describe", cells=[cell.to_json() for cell in one_of_each])
             except Stopped as stopped:
                 if stopped.status == "failed":
                     raise ModelError(f"models.{label}: {stopped.said}") from stopped
                 continue
-            for cell, complaint in zip(one_of_each.values(), answer["complaints"], strict=True):
+            for cell, complaint in zip(one_of_each, answer["complaints"], strict=True):
                 if complaint is not None:
                     self._unsuited[cell.key] = Stopped("unsuited", complaint)
         n_unsuited = len({cell.key for cell in cells} & self._unsuited.keys())
@@ -284,9 +270,8 @@ class Runner:
         Raises:
             ModelError: the model can't be built or compiled.
         """
-        source = self._sources[cell.model].to_json()
         try:
-            found = self._ask("shapes", source=source, params=dict(cell.params))
+            found = self._ask("shapes", cell=cell.to_json())
         except Stopped as stopped:
             raise ModelError(f"models.{cell.model}: {stopped.said}") from stopped
         return {name: tuple(shape) for name, shape in found.items()}
@@ -301,9 +286,8 @@ class Runner:
         for label, group in groupby(cells, key=lambda cell: cell.model):
             suited = [cell for cell in group if cell.key not in self._unsuited]
             for sampler, cell in _first_of_each(suited).items():
-                source = self._sources[label].to_json()
                 try:
-                    work = self._ask("calibrate", source=source, cell=cell.to_json(), share=share)
+                    work = self._ask("calibrate", cell=cell.to_json(), share=share)
                 except Stopped as stopped:
                     raise ModelError(f"{sampler} on {label}: {stopped.said}") from stopped
                 planted[cell.key] = Planted(work=work)
@@ -411,7 +395,6 @@ class Runner:
             planted = self._planted.get(cell.key)
             worker.call(
                 "build",
-                source=self._sources[cell.model].to_json(),
                 cell=cell.to_json(),
                 planted=planted and asdict(planted),
                 is_again=cell.sampler in self._told_compile,

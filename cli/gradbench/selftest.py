@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from gradbench import execute, gate, grid, sides, store
+from gradbench import gate, grid, sides, store
 from gradbench.compare import rule
 from gradbench.compare.verdict import Comparison, Row
 from gradbench.compare.words import percent
@@ -77,7 +77,6 @@ class Findings:
 
 def run(
     benchmark: Benchmark,
-    base: Path,
     root: Path,
     display: Display,
     *,
@@ -88,7 +87,6 @@ def run(
 
     Args:
         benchmark: what to run; its ``replicates`` are not used.
-        base: where its paths start.
         root: results folders are made below it.
         display: is told what is under way.
         n_pairs: of the first run, whose noise the resampled gates have.
@@ -102,15 +100,15 @@ def run(
     """
     plain = Variant("base")
     once = [replace(rule.ONCE, n_replicates=n_pairs)]
-    same = gate.ab(benchmark, base, root, (plain, Variant("same")), display, looks=once)
+    same = gate.ab(benchmark, root, (plain, Variant("same")), display, looks=once)
     if same.comparison is None:
         return None
     before, after = (sides.of_run(str(path), store.read(path)) for path in same.folders)
     false_alarms, *caught = rates(before, after, n_gates)
     trials = []
-    for name, what, factor, planted in _plantings(benchmark, base, display):
+    for name, what, factor, planted in _plantings(benchmark, display):
         variant = Variant(name, planted=planted)
-        found = gate.ab(benchmark, base, root, (plain, variant), display)
+        found = gate.ab(benchmark, root, (plain, variant), display)
         if found.comparison is None:
             return None
         trials.append(Trial(what, factor, found.comparison))
@@ -193,13 +191,13 @@ def _rate(what: str, k: int, n: int) -> Rate:
 
 
 def _plantings(
-    benchmark: Benchmark, base: Path, display: Display
+    benchmark: Benchmark, display: Display
 ) -> Iterator[tuple[str, str, str, dict[Key, Planted]]]:
     """Yield what is planted: a name, words, the factor that it makes worse, and the plants."""
-    cells, sources = grid.cells(benchmark), execute.sources(benchmark, base)
+    cells = grid.cells(benchmark)
     keys = dict.fromkeys(cell.key for cell in cells)
     yield "twice", "density twice", "time", dict.fromkeys(keys, Planted(copies=1))
-    with Runner(benchmark, sources, display) as runner:
+    with Runner(benchmark, display) as runner:
         runner.preflight(cells)
         longer = runner.longer(cells, SHARE)
     yield "longer", f"evaluation {percent(1 + SHARE)}", "time", longer

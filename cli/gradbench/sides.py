@@ -25,8 +25,9 @@ COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling"
 CPU = ("warmup_cpu_s", "sampling_cpu_s")
 WORDS = ("params", "options", "init")  # of the setup, as they stand in a CSV
 NUMBERS = ("n_parameters", "density_signature")
-COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS, "parameters")
-OPTIONAL = frozenset({"density_signature", "parameters"})  # not in older ones
+LATER = ("parameters", "default_options")  # not in older ones
+COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS, *LATER)
+OPTIONAL = frozenset({"density_signature", *LATER})
 
 Setup = Mapping[str, Any]
 
@@ -141,7 +142,7 @@ def planned(cells: Iterable[Cell]) -> Side:
     setups = {
         cell.key: {
             "params": cell.params, "options": cell.options, "init": cell.init,
-            "parameters": ", ".join(cell.parameters), **unknown
+            "parameters": ", ".join(cell.parameters), "defaults": cell.defaults, **unknown
         }
         for cell in cells
     }  # fmt: skip
@@ -225,7 +226,12 @@ def setup(summary: Summary) -> Setup:
     """Return what must be the same on both sides of a comparison."""
     plain = {name: getattr(summary, name) for name in (*WORDS, *NUMBERS)}
     plain |= {name: json.loads(plain[name]) for name in ("params", "options")}
-    return plain | {"parameters": summary.parameters or ""}
+    defaults = _listed(summary.default_options or "")
+    return plain | {"parameters": summary.parameters or "", "defaults": defaults}
+
+
+def _listed(names: str) -> list[str]:
+    return names.split(", ") if names else []
 
 
 def _record(summary: Summary) -> tuple[Key, Record]:
@@ -293,6 +299,7 @@ def _setup(line: Mapping[str, str]) -> Setup:
         "n_parameters": int(size) if size else None,
         "density_signature": float(signature) if signature else None,
         "parameters": line.get("parameters", ""),
+        "defaults": _listed(line.get("default_options", "")),
     }
 
 

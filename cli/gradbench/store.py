@@ -11,12 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from gradbench import config, grid, records
 from gradbench.config import Benchmark
 from gradbench.density import DensityCheck
 from gradbench.errors import SaveError, StoreError
+from gradbench.grid import Place
 from gradbench.result import SCHEMA_VERSION, CellResult
 
 SCRATCH = re.compile(r"\..+\.(\d+)\.tmp")  # what a process, named by its id, has not finished
@@ -43,10 +45,17 @@ class Stored:
 
 
 class RunFolder:
-    """The folder of one run, open for writing by one process at a time."""
+    """The folder of one run, open for writing by one process at a time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: where it is.
+        ids: the names of those cells that are there; an older gradbench, whose samplers had fewer
+            options, gave the same cell another one.
+    """
+
+    def __init__(self, path: Path, ids: Mapping[Place, str] = MappingProxyType({})) -> None:
         self.path = path
+        self._ids = ids
 
     def add(self, result: CellResult) -> None:
         """Write a finished cell; a result that can't be put as JSON is written as ``failed``.
@@ -59,7 +68,8 @@ class RunFolder:
         except (TypeError, ValueError) as error:
             failed = CellResult(result.cell, "failed", f"its result can't be written: {error}")
             text = records.to_json(failed.to_json())
-        write(self.path / "cells" / f"{result.cell.id}.json", text)
+        name = self._ids.get(result.cell.place, result.cell.id)
+        write(self.path / "cells" / f"{name}.json", text)
 
     def add_check(self, check: DensityCheck) -> None:
         """Write a model's density check.
@@ -169,8 +179,14 @@ def read(path: Path) -> Stored:
         raise StoreError(f"{path / 'run.json'}: not written by this or an older gradbench")
     results = [_read_result(file) for file in sorted((path / "cells").glob("*.json"))]
     benchmark = config.restore(path / "config.yaml")
-    order = {(c.model, c.sampler, c.replicate): i for i, c in enumerate(grid.cells(benchmark))}
-    results.sort(key=lambda r: order.get((r.cell.model, r.cell.sampler, r.cell.replicate), 0))
+    models, samplers = grid.places(benchmark)
+    results.sort(
+        key=lambda r: (
+            models.get(r.cell.model, 0),
+            r.cell.replicate,
+            samplers.get(r.cell.sampler, 0),
+        )
+    )
     return Stored(
         benchmark=benchmark,
         machine=about.get("machine", {}),

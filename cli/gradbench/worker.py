@@ -33,7 +33,7 @@ from gradbench.examine import examine
 from gradbench.grid import Cell
 from gradbench.models import Source
 from gradbench.plant import Planted
-from gradbench.records import to_plain
+from gradbench.records import from_plain, to_plain
 from gradbench.result import Measured
 from gradbench.samplers.base import Built, Options
 from gradbench.target import Init, Target
@@ -51,41 +51,35 @@ class Session:
         self._built: Built | None = None
         self._options: Options | None = None
         self._backend = ""
+        self._versions: dict[str, str] = {}
         self._compiling = self._recompiling = Duration()
 
-    def describe(
-        self,
-        source: dict[str, str | None],
-        params: dict[str, Any],
-        init: Init,
-        runs: list[dict[str, Any]],
-        counted: list[str],
-    ) -> dict[str, Any]:
-        """Load a model; return its dimension and why each of the runs can't be, if so."""
-        loaded = models.load(Source.from_json(source), params)
-        target = Target(*loaded, init=init, counted=counted)
-        target.require(init)
+    def describe(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
+        """Load a model; return its dimension and why each of its cells can't be run, if so."""
+        parsed = [Cell.from_json(cell) for cell in cells]
+        first = parsed[0]
+        loaded = _loaded(first)
+        target = Target(*loaded, init=first.init, counted=first.parameters)
+        target.require(first.init)
         complaints = []
         n_starts = 1
-        for run in runs:
-            sampler = samplers.load(run["use"])
-            options = sampler.Options(**run["options"])
+        for cell in parsed:
+            sampler = samplers.load(cell.sampler_use)
+            options = sampler.Options(**cell.options)
             complaints.append(sampler.unsuited(target, options))
             n_starts = max(n_starts, options.n_starts)
-        if init in TRIED_FIRST:
-            tried = Target(*loaded, mode="FAST_COMPILE", init=init)
-            tried.starts(init, np.random.default_rng(0), n_starts)
+        if first.init in TRIED_FIRST:
+            tried = Target(*loaded, mode="FAST_COMPILE", init=first.init)
+            tried.starts(first.init, np.random.default_rng(0), n_starts)
         return {"ndim": target.ndim, "complaints": complaints}
 
-    def shapes(
-        self, source: dict[str, str | None], params: dict[str, Any]
-    ) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every parameter of a model, by name."""
-        return Target(*models.load(Source.from_json(source), params)).shapes
+    def shapes(self, cell: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter of a cell's model, by name."""
+        return Target(*_loaded(Cell.from_json(cell))).shapes
 
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
-        return dict(to_plain(examine(Source.from_json(source), params)))
+        return dict(to_plain(examine(from_plain(Source, source), params)))
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -98,7 +92,6 @@ class Session:
 
     def build(
         self,
-        source: dict[str, str | None],
         cell: dict[str, Any],
         planted: dict[str, Any] | None = None,
         *,
@@ -109,7 +102,7 @@ class Session:
         What is compiled again, since another worker that had it was closed, is counted apart.
         """
         stopwatch = Stopwatch()
-        target, built, options = _compiled(source, cell, Planted(**(planted or {})), stopwatch)
+        target, built, options = _compiled(cell, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
         if (few := options.shortened(N_UNTIMED)) is not None:
             built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
@@ -118,6 +111,8 @@ class Session:
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
         self._backend = compat.backend_name(options.backend)
+        sampler = samplers.load(Cell.from_json(cell).sampler_use)
+        self._versions = machine.versions(sampler.LIBRARIES)
         spent = stopwatch.timing.compile
         self._compiling, self._recompiling = (
             (Duration(), spent) if is_again else (spent, Duration())
@@ -133,11 +128,11 @@ class Session:
         """Return what the sampler's density, and the target's if asked, are at these points."""
         return asdict(density.probe(self.built, self.target if with_target else None, np.array(at)))
 
-    def calibrate(self, source: dict[str, str | None], cell: dict[str, Any], share: float) -> int:
+    def calibrate(self, cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""
         spent = []
         for planted in (Planted(), Planted(work=plant.TRIAL)):
-            target, built, options = _compiled(source, cell, planted, Stopwatch())
+            target, built, options = _compiled(cell, planted, Stopwatch())
             points = target.initial(np.random.default_rng(0), options.n_starts)
             spent.append(plant.seconds(built, points))
         return plant.work_for(share, *spent)
@@ -222,6 +217,7 @@ class Session:
             is_weighted=draws.weights is not None,
             n_saturated=_count(draws, "reached_max_treedepth"),
             recompile_s=recompile_s,
+            versions=self._versions,
         )
 
     def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
@@ -241,8 +237,14 @@ class Session:
             scratch.unlink(missing_ok=True)
 
 
+def _loaded(cell: Cell) -> models.Loaded:
+    """Return a cell's model."""
+    assert cell.source is not None, "only a cell that was planned is run"
+    return models.load(cell.source, cell.params)
+
+
 def _compiled(
-    source: dict[str, str | None], cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
+    cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
 ) -> tuple[Target, Built, Options]:
     """Load a model and compile it for a cell's sampler; only the compiling is timed."""
     parsed = Cell.from_json(cell)
@@ -250,7 +252,7 @@ def _compiled(
     options = sampler.Options(**parsed.options)
     if planted.is_detuned:
         options = options.model_copy(update=dict(sampler.DETUNED))
-    loaded = models.load(Source.from_json(source), parsed.params)
+    loaded = _loaded(parsed)
     plant.plant(loaded.model, planted)
     stopwatch.start("compile")
     mode = compat.mode(options.target_backend)

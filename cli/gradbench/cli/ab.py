@@ -41,7 +41,6 @@ from gradbench.show.progress import Display
 @report_options
 def command(
     benchmark: Benchmark,
-    folder: Path,
     base: Path,
     head: Path,
     max_replicates: int,
@@ -57,5 +56,5 @@ def command(
     """
     variants = Variant("base", interpreter(base)), Variant("head", interpreter(head))
     with Display(is_quiet=quiet) as display:
-        judged = gate.ab(benchmark, folder, root, variants, display, max_replicates=max_replicates)
+        judged = gate.ab(benchmark, root, variants, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

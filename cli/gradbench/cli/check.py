@@ -26,7 +26,6 @@ from gradbench.show.progress import Display
 @report_options
 def command(
     benchmark: Benchmark,
-    folder: Path,
     name: str,
     max_replicates: int,
     root: Path,
@@ -45,5 +44,5 @@ def command(
     if click.get_current_context().params["only"]:
         stored = stored.only(dict.fromkeys(cell.key for cell in grid.cells(benchmark)))
     with Display(is_quiet=quiet) as display:
-        judged = gate.check(benchmark, folder, root, stored, display, max_replicates=max_replicates)
+        judged = gate.check(benchmark, root, stored, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

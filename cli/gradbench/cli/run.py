@@ -69,7 +69,6 @@ def command(
         with Display(is_quiet=quiet) as display:
             outcome = execute.resume(resume, display, save_draws=save_draws, retry=again)
     else:
-        path = config.find(str(source))
         benchmark = config.only(config.load(str(source), overrides), only)
         if skip_missing:
             benchmark, remedies = config.installed(benchmark)
@@ -78,7 +77,7 @@ def command(
         if dry_run:
             return plan(grid.cells(benchmark))
         with Display(is_quiet=quiet) as display:
-            outcome = execute.start(benchmark, path.parent, root, display, save_draws=save_draws)
+            outcome = execute.start(benchmark, root, display, save_draws=save_draws)
     printed = _exported(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)

@@ -32,7 +32,6 @@ from gradbench.show.progress import Display
 @config_options
 def command(
     benchmark: Benchmark,
-    folder: Path,
     n_pairs: int,
     n_gates: int,
     root: Path,
@@ -44,7 +43,7 @@ def command(
     found slower than itself, or a planted slowdown is caught nowhere.
     """
     with Display(is_quiet=quiet) as display:
-        found = selftest.run(benchmark, folder, root, display, n_pairs=n_pairs, n_gates=n_gates)
+        found = selftest.run(benchmark, root, display, n_pairs=n_pairs, n_gates=n_gates)
     if found is None:
         return INTERRUPTED
     table.findings(found)

@@ -34,10 +34,7 @@ def policy_options(command: Command) -> Command:
 
 
 def config_options(command: Command) -> Command:
-    """Add CONFIG and the flags of what of it is run, handed over as ``benchmark`` and ``folder``.
-
-    ``folder`` is where the config's paths start.
-    """
+    """Add CONFIG and the flags of what of it is run, handed over as ``benchmark``."""
 
     @click.argument("source", metavar="CONFIG")
     @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
@@ -57,7 +54,7 @@ def config_options(command: Command) -> Command:
     ) -> int:
         finish_on_signals()
         benchmark = config.only(config.load(source, overrides), only)
-        return command(benchmark=benchmark, folder=config.find(source).parent, **others)
+        return command(benchmark=benchmark, **others)
 
     return wrapped
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gradbench import ranks, samplers
+from gradbench import ranks
 from gradbench.compare import pair as pairs_of
 from gradbench.compare import rule, trial, words
 from gradbench.compare.pair import WITHOUT, Pair
@@ -88,11 +88,8 @@ def differences(before: Series, after: Series) -> Iterator[str]:
     """Yield in what the two sides don't ask the same question."""
     for name in ("params", "options"):
         was, now = before.setup[name], after.setup[name]
-        if name == "options":
-            # What an older gradbench had no option for was what is the default now.
-            was, now = _defaults(now) | was, _defaults(was) | now
         for option in dict.fromkeys([*was, *now]):
-            if was.get(option) != now.get(option):
+            if was.get(option) != now.get(option) and option not in _new(before, after):
                 yield f"{option} is {_shown(now, option)}, was {_shown(was, option)}"
     for name in ("init", "n_parameters"):
         was, now = before.setup[name], after.setup[name]
@@ -107,13 +104,15 @@ def differences(before: Series, after: Series) -> Iterator[str]:
         yield "the model's log-density is another one"
 
 
-def _defaults(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the defaults of the sampler that has exactly these options; none if there is none."""
-    for name in samplers.names():
-        fields = samplers.load(name).Options.model_fields
-        if fields.keys() == options.keys():
-            return {k: field.default for k, field in fields.items() if not field.is_required()}
-    return {}
+def _new(before: Series, after: Series) -> set[str]:
+    """Return the options that one side's gradbench didn't have, and the other left as they are."""
+    sides = (before.setup, after.setup)
+    return {
+        option
+        for ours, theirs in (sides, sides[::-1])
+        for option in ours.get("defaults", ())
+        if option not in theirs["options"]
+    }
 
 
 def _shown(options: Mapping[str, object], name: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradbench import posteriordb
 from gradbench.errors import ModelError, did_you_mean
+from gradbench.records import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,19 +42,21 @@ class Source:
     Attributes:
         path: a Python file, a Stan program, or a posterior's JSON file in a copy of posteriordb.
         data: a Stan program's data as JSON, or None.
+        digest: the ``fingerprint`` that its files must have; empty where any will do.
     """
 
     path: Path
     data: Path | None = None
+    digest: str = ""
 
     def to_json(self) -> dict[str, str | None]:
-        """Return plain data, ready for JSON."""
-        return {"path": str(self.path), "data": None if self.data is None else str(self.data)}
+        """Return plain data, ready for JSON; ``records.from_plain`` reads it."""
+        return dict(to_plain(self))
 
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "Source":
-        """Return what ``to_json`` gave."""
-        return cls(Path(plain["path"]), plain["data"] and Path(plain["data"]))
+    @property
+    def pinned(self) -> "Source":
+        """The same source, held to what its files are now."""
+        return replace(self, digest=fingerprint(self))
 
 
 class Loaded(NamedTuple):
@@ -241,15 +244,21 @@ def fingerprint(source: Source) -> str:
     """Return the SHA-256 of its files, in hexadecimal: a resumed run must find the same model.
 
     What a Stan program includes is among them, also where its text is in a Python file.
+
+    Raises:
+        ModelError: a file can't be read.
     """
     from gradbench.stan import included
 
-    if source.path.suffix == ".json":
-        files = posteriordb.files(source.path)
-    else:
-        parts = included(source.path.read_text(errors="replace"), source.path.parent)
-        files = [source.path, *([source.data] if source.data else []), *parts]
-    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    try:
+        if source.path.suffix == ".json":
+            files = posteriordb.files(source.path)
+        else:
+            parts = included(source.path.read_text(errors="replace"), source.path.parent)
+            files = [source.path, *([source.data] if source.data else []), *parts]
+        return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{error.filename}: can't be read: {error.strerror}") from error
 
 
 def load(source: Source, params: Mapping[str, Any]) -> Loaded:
@@ -257,8 +266,10 @@ def load(source: Source, params: Mapping[str, Any]) -> Loaded:
 
     Raises:
         ModelError: a file raises, lacks ``model``, or returns something else; a Stan program can't
-            be compiled.
+            be compiled; or the files are not any more what they were when the run began.
     """
+    if source.digest and fingerprint(source) != source.digest:
+        raise ModelError(f"{source.path}: has changed since this run began; start a new run")
     if source.path.suffix == ".py":
         return _from_python(source.path, params)
     from gradbench import blackbox

@@ -31,6 +31,16 @@ class Options(BaseModel):
         raise NotImplementedError
 
     @property
+    def at_default(self) -> tuple[str, ...]:
+        """The names of the options that have their default."""
+        return tuple(
+            name
+            for name, field in type(self).model_fields.items()
+            if not field.is_required()
+            and getattr(self, name) == field.get_default(call_default_factory=True)
+        )
+
+    @property
     def target_backend(self) -> Backend:
         """What the target is compiled to, if not to the sampler's own backend."""
         return self.backend
