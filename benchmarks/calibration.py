@@ -14,12 +14,13 @@ import numpy as np
 from scipy import special, stats
 from scipy.signal import lfilter
 
-from gradbench import diagnostics, report
-from gradbench.diagnostics import Diagnostics
+from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations, FloatArray
-from gradbench.grid import Cell
-from gradbench.result import CellResult, Measured
-from gradbench.target import ReferenceMoments
+from gradbench.measure.result import CellResult, Measured
+from gradbench.results import tables
+from gradbench.stats import diagnostics
+from gradbench.stats.diagnostics import Diagnostics
+from gradbench.target.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
 N_CHAINS, N_DRAWS = 2, 800
@@ -172,7 +173,7 @@ def verdicts(
         [CellResult(cell(r), "ok", measured=runs[i]) for r, i in enumerate(pick)] for pick in picks
     ]
     # What `report.summaries` asks for the status of a row, without its hundred other columns.
-    return [report._across(row).status or "ok" for row in rows]
+    return [tables._across(row).status or "ok" for row in rows]
 
 
 def run(law: Family, rng: np.random.Generator, d: int, phi: float) -> Measured:

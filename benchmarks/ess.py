@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import emcee
 import numpy as np
 
-from gradbench import compat, diagnostics
+from gradbench import compat
 from gradbench.draws import FloatArray
+from gradbench.stats import diagnostics
 
 WALKERS, NDIM = 124, 50
 TARGETS = [(ndim, rho) for ndim in (3, 5, 7, 10, 15) for rho in (0.0, 0.7)]

@@ -28,6 +28,7 @@ from gradbench import LogDensity
 def model(dim=2):
     return LogDensity(lambda x: -0.5 * float(x @ x), ndim=dim)
 """  # a plain function, as there is little to compile
+WORKERS = {"gradbench.measure.worker", "gradbench.measure.nursery"}
 EMCEE = {"use": "emcee", "walkers": 10, "tune": 100}
 CONFIG: dict[str, Any] = {
     "name": "faults",
@@ -158,8 +159,7 @@ def workers(home: Path) -> list[int]:
         left = [
             process.pid
             for process in psutil.process_iter(["cmdline", "cwd"])
-            if {"gradbench.worker", "gradbench.nursery"} & {*(process.info["cmdline"] or ())}
-            and process.info["cwd"] == str(home)
+            if WORKERS & {*(process.info["cmdline"] or ())} and process.info["cwd"] == str(home)
         ]
         if not left or time.monotonic() > deadline:
             return left

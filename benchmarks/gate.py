@@ -19,10 +19,9 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from gradbench import gate
-from gradbench.compare import rule
-from gradbench.grid import Key
-from gradbench.sides import Series, Side, simulated
+from gradbench.config.planning import Key
+from gradbench.gate import gate, rule
+from gradbench.gate.sides import Series, Side, simulated
 
 CELLS: list[Key] = list(product((f"model{i}" for i in range(5)), (f"sampler{i}" for i in range(4))))
 SLOWED = CELLS[:1]

@@ -19,9 +19,12 @@ from statistics import median
 
 import numpy as np
 
-from gradbench import compat, diagnostics, machine, models, store
-from gradbench.report import summaries
-from gradbench.target import Target
+from gradbench import compat, models
+from gradbench.measure import machine
+from gradbench.results import store
+from gradbench.results.tables import summaries
+from gradbench.stats import diagnostics
+from gradbench.target.target import Target
 
 N_PAIRS = 3  # of long runs, ours and theirs in turn: the machine drifts
 GRADBENCH = str(Path(sys.executable).with_name("gradbench"))

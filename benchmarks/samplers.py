@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import compat, machine, models, samplers
-from gradbench.target import Target
+from gradbench import compat, models, samplers
+from gradbench.measure import machine
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 N_RUNS = 5

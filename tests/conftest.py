@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gradbench import machine
+from gradbench.measure import machine
 
 Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gradbench import announce
-from gradbench.compare.verdict import Comparison, Policy, Pooled, Row, Verdict, ordered
-from gradbench.report import Interval
+from gradbench.gate import forms
+from gradbench.gate.verdict import Comparison, Policy, Pooled, Row, Verdict, ordered
+from gradbench.results.tables import Interval
 
 POLICY = Policy()
 ALL: tuple[Verdict, ...] = (
@@ -45,15 +45,15 @@ EVERY = comparison(*map(row, ALL))
 
 def test_markdown_can_be_replaced_and_read() -> None:
     """It opens with the hidden marker and the verdict, then what matters, then the rest folded."""
-    text = announce.markdown([EVERY], POLICY)
+    text = forms.markdown([EVERY], POLICY)
     lines = text.splitlines()
-    assert lines[0] == announce.MARKER
+    assert lines[0] == forms.MARKER
     assert lines[1].startswith("### ❌ Regressed: regressed on normal and 1 more")
     assert text.index("| regressed |") < text.index("| inconclusive |") < text.index("<details>")
     assert text.index("<details>") < text.index("| fine |")
     tables = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in tables} == {7}
-    assert announce.markdown([comparison(row("fine"))], POLICY).count("✅") == 0, "pooled regressed"
+    assert forms.markdown([comparison(row("fine"))], POLICY).count("✅") == 0, "pooled regressed"
 
 
 @pytest.mark.parametrize("verdict", ["fine", "regressed"])
@@ -61,7 +61,7 @@ def test_markdown_stays_below_githubs_limit(verdict: Verdict) -> None:
     """Ten thousand rows are cut to what a comment holds, and it says how many are left out."""
     nasty = "a | b\n<!-- x --> ×" + "y" * 100
     rows = [row(verdict, f"m{i}", nasty) for i in range(10_000)] + [row("regressed", "first")]
-    text = announce.markdown([comparison(*rows)], POLICY)
+    text = forms.markdown([comparison(*rows)], POLICY)
     assert len(text.encode()) <= 64_000
     assert text.count("<!--") == 1, "a reason can't open a comment of its own"
     left_out = re.search(r"(\d+) more rows do not fit here", text)
@@ -77,7 +77,7 @@ def test_junit_is_read_back(tmp_path: Path) -> None:
 
     broken = row("failed", "normal", 'a "quote" & <tag> \x00\x1b[31m')
     path = tmp_path / "junit.xml"
-    path.write_text(announce.junit([comparison(*map(row, ALL[:1] + ALL[2:]), broken)], POLICY))
+    path.write_text(forms.junit([comparison(*map(row, ALL[:1] + ALL[2:]), broken)], POLICY))
     (suite,) = JUnitXml.fromfile(str(path))
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (12, 2, 3, 3)
     kinds = {case.name: [type(result) for result in case.result] for case in suite}
@@ -85,33 +85,33 @@ def test_junit_is_read_back(tmp_path: Path) -> None:
     assert kinds["failed"] == kinds["missing"] == kinds["not_comparable"] == [Error]
     assert kinds["inconclusive"] == kinds["advisory"] == kinds["new"] == [Skipped]
     assert kinds["fine"] == kinds["identical"] == kinds["improved"] == kinds["traded"] == []
-    forgiving = announce.junit([EVERY], Policy(allow_missing=True))
+    forgiving = forms.junit([EVERY], Policy(allow_missing=True))
     assert forgiving.count("<error") == 1
-    strict = announce.junit([EVERY], Policy(strict=True))
+    strict = forms.junit([EVERY], Policy(strict=True))
     assert strict.count("<failure") == 3
 
 
 def test_annotations_are_few_and_escaped() -> None:
     """At most ten, errors first; percent signs and line ends can't start a new command."""
     many = [row("fine")] + [row("inconclusive", f"m{i}", "50 %\n::error::x") for i in range(20)]
-    text = announce.github([comparison(row("regressed"), *many)], POLICY)
+    text = forms.github([comparison(row("regressed"), *many)], POLICY)
     lines = text.splitlines()
-    assert len(lines) == announce.MAX_ANNOTATIONS
+    assert len(lines) == forms.MAX_ANNOTATIONS
     assert [line.split(" ")[0] for line in lines] == ["::error"] * 2 + ["::warning"] * 8
     assert "50 %25%0A::error" in lines[2]
     assert "and 13 more" in lines[-1]
     quiet = Comparison("a", "b", [row("fine")])
-    assert announce.github([quiet], POLICY).startswith("::notice title=gradbench::No regression")
+    assert forms.github([quiet], POLICY).startswith("::notice title=gradbench::No regression")
 
 
 def test_json_and_csv_hold_everything() -> None:
     """Every row with its ratios; what is unbounded is null or empty, never Infinity."""
-    plain = json.loads(announce.to_json([EVERY], POLICY))
+    plain = json.loads(forms.to_json([EVERY], POLICY))
     assert plain["exit_code"] == 3
     (found,) = plain["comparisons"]
     assert [r["verdict"] for r in found["rows"]] == list(ALL)
     assert found["rows"][0]["evaluations"] == {"estimate": 1.15, "low": 1.1, "high": None}
-    lines = list(csv.DictReader(io.StringIO(announce.to_csv([EVERY, EVERY], POLICY))))
+    lines = list(csv.DictReader(io.StringIO(forms.to_csv([EVERY, EVERY], POLICY))))
     assert len(lines) == 2 * len(ALL)
     assert lines[0]["evaluations_ratio"] == "1.15"
     assert lines[0]["evaluations_ratio_high"] == lines[0]["time_ratio"] == ""
@@ -119,7 +119,7 @@ def test_json_and_csv_hold_everything() -> None:
 
 def test_the_chart_takes_the_head() -> None:
     """github-action-benchmark gets a list of name, unit and value, smaller being better."""
-    first, *_ = json.loads(announce.benchmark([EVERY], POLICY))
+    first, *_ = json.loads(forms.benchmark([EVERY], POLICY))
     assert first["value"] == 7.5
     assert first["unit"] == "evaluations/ESS"
     assert set(first) <= {"name", "unit", "value", "range", "extra"}

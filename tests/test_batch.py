@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytensor.tensor as pt
 import pytest
+from pymc.logprob.utils import CheckParameterValue
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.graph.replace import _vectorize_node
+from pytensor.raise_op import Assert, CheckAndRaise
 
 from gradbench import compat
 from gradbench.draws import FloatArray
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 pm = compat.pymc()
-import pytensor.tensor as pt  # noqa: E402 - after pymc, whose import is kept quiet
-from pymc.logprob.utils import CheckParameterValue  # noqa: E402
-from pytensor.graph.basic import Apply  # noqa: E402
-from pytensor.graph.op import Op  # noqa: E402
-from pytensor.graph.replace import _vectorize_node  # noqa: E402
-from pytensor.raise_op import Assert, CheckAndRaise  # noqa: E402
 
 B = np.array([0.1, 0.5, -4.0, 0.2, -1.2, 3.5, 0.9])
 OBSERVED = np.full(3, 0.5)

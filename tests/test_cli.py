@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import yaml
 
-from gradbench import baseline, config, execute, gate, store
 from gradbench.cli import finish_on_signals, main
-from gradbench.compare.verdict import Comparison, Row
-from gradbench.config import Benchmark
+from gradbench.config import loading
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import cells
 from gradbench.errors import ConfigError
-from gradbench.execute import Outcome
-from gradbench.gate import Judged
-from gradbench.grid import cells
-from gradbench.report import Summary
-from gradbench.result import CellResult
-from gradbench.runner import Runner
-from gradbench.sides import Side
+from gradbench.gate import baseline, gate
+from gradbench.gate.gate import Judged
+from gradbench.gate.sides import Side
+from gradbench.gate.verdict import Comparison, Row
+from gradbench.measure.result import CellResult
+from gradbench.measure.runner import Runner
+from gradbench.results import execute, store
+from gradbench.results.execute import Outcome
+from gradbench.results.tables import Summary
 
 FAILED = Summary(
     model="m", sampler="s", replicate=0, status="failed", reason="[why]", init="uniform",
@@ -145,7 +147,7 @@ def test_a_model_is_no_config(
     monkeypatch.chdir(tmp_path)
     model_file("def model():\n    return None\n")
     with pytest.raises(ConfigError) as refused:
-        config.load(use)
+        loading.load(use)
     said, pasted = str(refused.value).split("\n\n")
     assert said.startswith(f"{use}: this is a model")
     assert "gradbench check-model" in said
@@ -154,14 +156,14 @@ def test_a_model_is_no_config(
     assert len(pasted.splitlines()) == 4
     if use.startswith("./"):
         Path(f"{benchmark.name}.yaml").write_text(pasted)
-        assert config.load(f"{benchmark.name}.yaml").replicates == benchmark.replicates
+        assert loading.load(f"{benchmark.name}.yaml").replicates == benchmark.replicates
 
 
 def test_a_runs_folder_is_no_config(tmp_path: Path) -> None:
     """A run's folder in a config's place is told how to be resumed."""
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"is a run's folder: gradbench run --resume"):
-        config.load(str(tmp_path))
+        loading.load(str(tmp_path))
 
 
 RETRIES: dict[str, tuple[tuple[str, ...], str]] = {

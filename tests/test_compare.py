@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import compare as gate
-from gradbench.compare import rule
-from gradbench.compare.verdict import Comparison, Policy, Row
-from gradbench.sides import Series, Side
+from gradbench.gate import compare as gate
+from gradbench.gate import rule
+from gradbench.gate.sides import Series, Side
+from gradbench.gate.verdict import Comparison, Policy, Row
 
 SETUP = {
     "params": {"dim": 5},

@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradbench import config, grid
-from gradbench.document import Document
+from gradbench.config import loading, planning
+from gradbench.config.yaml_source import Document
 from gradbench.errors import ConfigError
 
 GOOD = """\
@@ -157,7 +157,7 @@ def test_refuses_with_place_and_words(
         text = GOOD.replace(replaces, text, 1)
     path.write_text(text)
     with pytest.raises(ConfigError) as refused:
-        config.load(str(path))
+        loading.load(str(path))
     assert message in str(refused.value).replace(f"{tmp_path}/", "")
 
 
@@ -173,12 +173,12 @@ def test_names_the_file_that_is_not_text(tmp_path: Path) -> None:
     }.items():
         source = str(tmp_path / name) if name != "gausian50" else name
         with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
-            config.load(source)
+            loading.load(source)
 
 
 def test_names_the_model_file_without_model(config: Callable[..., Path], tmp_path: Path) -> None:
     """A model file that lacks ``model``, or isn't Python, is refused without being run."""
-    from gradbench import config as module
+    from gradbench.config import loading as module
 
     for body, words in {"x = 1\n": "has no function 'model'", "def": "can't be read"}.items():
         (tmp_path / "mine.py").write_text(body)
@@ -191,7 +191,7 @@ def test_reports_all_problems_at_once(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(GOOD + "replicates: 0\nthreads: 0\n")
     with pytest.raises(ConfigError) as refused:
-        config.load(str(path))
+        loading.load(str(path))
     assert len(str(refused.value).splitlines()) == 2
 
 
@@ -208,7 +208,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_resolved_config_is_read_back_equal(config: Callable[..., Path]) -> None:
     """What a run's folder keeps is the benchmark itself, defaults written out."""
-    from gradbench import config as module
+    from gradbench.config import loading as module
 
     benchmark = module.load(str(config(limits={"timeout": "90s", "memory": "500MB"})))
     path = config("again.yaml")
@@ -221,7 +221,7 @@ def test_resolved_config_is_read_back_equal(config: Callable[..., Path]) -> None
 
 def test_overrides_reach_any_key(config: Callable[..., Path]) -> None:
     """--set replaces a value, makes missing maps, and is named in errors."""
-    from gradbench import config as module
+    from gradbench.config import loading as module
 
     path = str(config(models={"a.b": {"use": "gaussian"}}))
     benchmark = module.load(path, ["models.a.b.params.dim=7", "seed=3", "limits.timeout=5s"])
@@ -241,13 +241,13 @@ def test_shipped_configs_fit_their_schema() -> None:
     """Every shipped config is found by name, loads, and fits the schema editors use."""
     import jsonschema
 
-    schema = config.schema()
+    schema = loading.schema()
     folder = Path(__file__).parents[1] / "configs"
     assert sorted(folder.glob("*.yaml"))
     for path in folder.glob("*.yaml"):
         assert "# yaml-language-server: $schema=schema.json" in path.read_text()
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
-        assert grid.cells(config.load(path.stem))
+        assert planning.cells(loading.load(path.stem))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**yaml.safe_load(GOOD), "replicate": 1}, schema)
 
@@ -257,4 +257,4 @@ def test_committed_schema_is_current() -> None:
     import json
 
     committed = Path(__file__).parents[1] / "configs" / "schema.json"
-    assert json.loads(committed.read_text()) == config.schema()
+    assert json.loads(committed.read_text()) == loading.schema()

@@ -7,12 +7,14 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 
-from gradbench import blackbox, compat, density, examine, samplers
+from gradbench import compat, samplers
 from gradbench.draws import FloatArray
 from gradbench.logdensity import LogDensity
+from gradbench.measure import check_model, density_check
 from gradbench.models import Source
 from gradbench.records import from_plain, to_json
-from gradbench.target import Target
+from gradbench.target import from_function
+from gradbench.target.target import Target
 
 pm = compat.pymc()
 
@@ -62,16 +64,16 @@ def edged() -> Target:
 def of_function(function: Any, ndim: int = 2, **given: Any) -> Target:
     """Return the target of a plain function."""
     density = LogDensity(function, ndim=ndim, **given)
-    return Target(blackbox.of_function(density), function=density, mode="FAST_COMPILE")
+    return Target(from_function.of_function(density), function=density, mode="FAST_COMPILE")
 
 
-def judge(target: Target, **planted: Any) -> density.DensityCheck:
-    at = density.points(target)
+def judge(target: Target, **planted: Any) -> density_check.DensityCheck:
+    at = density_check.points(target)
     probes = {
-        name: density.probe(Planted(target, **wrong), target, at)
+        name: density_check.probe(Planted(target, **wrong), target, at)
         for name, wrong in {"honest": {}, **planted}.items()
     }
-    return density.judge("model", at, probes)
+    return density_check.judge("model", at, probes)
 
 
 def test_passes_what_agrees_up_to_a_constant(target: Target) -> None:
@@ -79,7 +81,7 @@ def test_passes_what_agrees_up_to_a_constant(target: Target) -> None:
     check = judge(target, shifted={"value": lambda points: np.full(len(points), 17.0)})
     assert check.is_passed
     assert check.value_error is not None
-    assert check.value_error < density.VALUE_TOLERANCE
+    assert check.value_error < density_check.VALUE_TOLERANCE
     assert check.gradient_error is not None
     assert check.gradient_error < 1e-9
 
@@ -116,7 +118,7 @@ def test_an_inexact_gradient_passes_with_a_note(target: Target) -> None:
     check = judge(target, rough={"gradient": lambda gradient: gradient * (1 + 3e-5)})
     assert check.is_passed
     assert check.notes == {"rough": "inexact gradient: 3e-05"}
-    assert from_plain(density.DensityCheck, json.loads(to_json(check))) == check
+    assert from_plain(density_check.DensityCheck, json.loads(to_json(check))) == check
 
 
 def test_differences_know_their_own_error() -> None:
@@ -158,14 +160,14 @@ class TestOutside:
 
     def test_are_found_and_agree(self, edged: Target) -> None:
         """The model's own density is -inf there, one by one and in a batch with others."""
-        at = density.points(edged)
-        assert np.isfinite([edged.logdensity(x) for x in at[: 2 * density.N_POINTS]]).all()
-        beyond = at[2 * density.N_POINTS :]
+        at = density_check.points(edged)
+        assert np.isfinite([edged.logdensity(x) for x in at[: 2 * density_check.N_POINTS]]).all()
+        beyond = at[2 * density_check.N_POINTS :]
         assert len(beyond) > 0
         assert (beyond.sum(axis=1) <= 1).all()
         check = judge(edged)
         assert check.is_passed
-        assert (check.n_points, check.n_outside) == (2 * density.N_POINTS, len(beyond))
+        assert (check.n_points, check.n_outside) == (2 * density_check.N_POINTS, len(beyond))
 
     def test_a_point_that_voids_its_batch_is_refused(self, edged: Target) -> None:
         """One point outside makes all of them -inf: another density, whatever they are alone."""
@@ -188,8 +190,10 @@ class TestOutside:
                 values = super().logdensity(points)
                 return np.where(np.isfinite(values), values, value)
 
-        at = density.points(edged)
-        check = density.judge("model", at, {"wide": density.probe(Wide(edged), edged, at)})
+        at = density_check.points(edged)
+        check = density_check.judge(
+            "model", at, {"wide": density_check.probe(Wide(edged), edged, at)}
+        )
         assert bool(check.refused) == is_refused
 
     @pytest.mark.parametrize("name", ["pymc_metropolis", "pymc_demetropolis_z", "pymc_slice"])
@@ -197,8 +201,8 @@ class TestOutside:
         """Differences are taken between points inside, though variables move one by one."""
         sampler = samplers.load(name)
         built = sampler.build(edged, sampler.Options.fewest(2))
-        at = density.points(edged)
-        check = density.judge("model", at, {name: density.probe(built, edged, at)})
+        at = density_check.points(edged)
+        check = density_check.judge("model", at, {name: density_check.probe(built, edged, at)})
         assert check.is_passed, check.refused
         assert check.n_outside > 0
 
@@ -210,9 +214,9 @@ def test_nested_sampling_is_held_to_what_it_can_reach() -> None:
         pm.Normal("y", pm.Normal("x", 0.0, 0.05, shape=2), 0.3, observed=[0.3, 0.6])
     target = Target(model, mode="FAST_COMPILE")
     dynesty = samplers.load("dynesty")
-    at = density.points(target)
+    at = density_check.points(target)
     built = dynesty.build(target, dynesty.Options())
-    check = density.judge("model", at, {"dynesty": density.probe(built, target, at)})
+    check = density_check.judge("model", at, {"dynesty": density_check.probe(built, target, at)})
     assert check.is_passed, check.refused
 
 
@@ -260,8 +264,10 @@ def test_a_random_density_is_named(kind: str) -> None:
             rows = pm.Minibatch(rng.normal(size=1000), batch_size=10)
             pm.Normal("y", pm.Normal("x"), observed=rows, total_size=1000)
         target = Target(model, mode="FAST_COMPILE")
-    at = density.points(target)
-    check = density.judge("model", at, {"any": density.probe(Slopeless(target), target, at)})
+    at = density_check.points(target)
+    check = density_check.judge(
+        "model", at, {"any": density_check.probe(Slopeless(target), target, at)}
+    )
     assert "the log-density is random: asked twice at x = (" in check.refused["any"]
 
 
@@ -280,8 +286,8 @@ def model():
 def test_float32_is_named_once(model_file: Any) -> None:
     """check-model says it, and that only samplers which compare densities can run."""
     pytest.importorskip("jax")
-    found = examine.examine(Source(model_file(FLOAT32)), {})
-    assert "computes in float32" in found.check.refused[examine.ITSELF]
+    found = check_model.examine(Source(model_file(FLOAT32)), {})
+    assert "computes in float32" in found.check.refused[check_model.ITSELF]
     assert found.unsuited["emcee"] is None
     assert "refused" in str(found.unsuited["pymc_nuts"])
 
@@ -293,11 +299,11 @@ def test_samplers_that_compare_float32_densities_are_marked() -> None:
         return np.float32(-0.5 * x @ x)
 
     target = of_function(single, gradient=lambda x: -x)
-    at = density.points(target)
+    at = density_check.points(target)
     probes = {
-        "nuts": density.probe(Planted(target), target, at),
-        "emcee": density.probe(Slopeless(target), None, at),
+        "nuts": density_check.probe(Planted(target), target, at),
+        "emcee": density_check.probe(Slopeless(target), None, at),
     }
-    check = density.judge("model", at, probes)
+    check = density_check.judge("model", at, probes)
     assert set(check.refused) == {"nuts"}
     assert check.notes == {"emcee": "computes in float32"}

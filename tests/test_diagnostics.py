@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 from scipy.signal import lfilter
 
-from gradbench import columns, compat, diagnostics
-from gradbench.diagnostics import Diagnostics, Roles, compute
+from gradbench import compat
 from gradbench.errors import SaveError
+from gradbench.stats import columns, diagnostics
+from gradbench.stats.diagnostics import Diagnostics, Roles, compute
 
 RNG = np.random.default_rng
 Array = npt.NDArray[Any]

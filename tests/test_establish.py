@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gradbench import diagnostics, establish, models, pool, samplers
+from gradbench import models, samplers
 from gradbench.cli import main
+from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations
 from gradbench.errors import ConfigError, LongRunError, ModelError, SamplerError, StoreError
-from gradbench.establish import Established, Order
-from gradbench.grid import Cell
-from gradbench.pool import Demand, Findings
+from gradbench.measure.result import CellResult, Measured
 from gradbench.reference import kept_in, stored
-from gradbench.result import CellResult, Measured
+from gradbench.references import long_run, pooled
+from gradbench.references.long_run import Established, Order
+from gradbench.references.pooled import Demand, Findings
 from gradbench.show import reference as table
 from gradbench.show.progress import Display
-from gradbench.target import ReferenceMoments
+from gradbench.stats import diagnostics
+from gradbench.target.target import ReferenceMoments
 from gradbench.timing import Timing
 
 Write = Callable[..., Path]
@@ -70,9 +72,9 @@ class FakeRunner:
 
 
 def long_runs(runner: FakeRunner, order: Order, **lengths: tuple[int, int]) -> dict[str, Any]:
-    return establish.long_runs(
+    return long_run.long_runs(
         cast("Any", runner),
-        establish.benchmark(order),
+        long_run.benchmark(order),
         lengths,
         order,
         Display(is_quiet=True),
@@ -89,24 +91,24 @@ def test_runs_go_on_until_the_share_is_there() -> None:
     # A run of 1,000 draws in each of four chains is worth 40: a share of 200 takes 2, then 6.
     assert [n for _, n, draws in runner.ran if draws == 1000] == [0, 1, 2, 3, 4, 5]
     assert [n for _, n, draws in runner.ran if draws == 4000] == [0, 1]
-    assert pool.judge(runs, TWO.demand).whole.ess.min() >= 400
+    assert pooled.judge(runs, TWO.demand).whole.ess.min() >= 400
 
 
 def test_the_length_follows_from_a_first_stretch() -> None:
     """Two runs with a fifth more draws than needed; more runs where one would not fit in memory."""
     order = Order("gaussian")
     # 4,000 draws worth 1,000: a share of 25,000 takes 100,000 of them, and a fifth more.
-    assert establish.length("nutpie", run_of(1000, 1000), order, 2) == (15_000, 2)
-    assert establish.length("nutpie", run_of(1000, 1000), replace(order, draws=5000), 2) == (
+    assert long_run.length("nutpie", run_of(1000, 1000), order, 2) == (15_000, 2)
+    assert long_run.length("nutpie", run_of(1000, 1000), replace(order, draws=5000), 2) == (
         5000,
         6,
     )
     wide = replace(run_of(1000, 1000), parameters=tuple(map(str, range(1000))))
-    draws, n_runs = establish.length("nutpie", wide, order, 2)
-    assert draws * 4 * 1000 <= establish.MAX_NUMBERS
+    draws, n_runs = long_run.length("nutpie", wide, order, 2)
+    assert draws * 4 * 1000 <= long_run.MAX_NUMBERS
     assert draws * 4 * n_runs >= 120_000
     with pytest.raises(LongRunError, match="4,000 draws are worth 40 of mu, so 3,000,000 would be"):
-        establish.length("nutpie", run_of(1000, 40), order, 2)
+        long_run.length("nutpie", run_of(1000, 40), order, 2)
 
 
 def test_no_more_is_drawn_than_allowed() -> None:
@@ -115,7 +117,7 @@ def test_no_more_is_drawn_than_allowed() -> None:
     order = replace(TWO, max_draws=12_000)
     runs = long_runs(runner, order, pymc_nuts=(1000, 2), pymc_slice=(4000, 2))
     assert len(runs["pymc_nuts"]) == 3
-    (few,) = pool.judge(runs, TWO.demand).unmet
+    (few,) = pooled.judge(runs, TWO.demand).unmet
     assert "the ESS of mu is" in few
 
 
@@ -137,7 +139,7 @@ def test_orders_that_cant_be_carried_out() -> None:
         replace(TWO, settings=("samplers.pymc_nuts.chain=3",)): "did you mean 'chains'?",
     }.items():
         with pytest.raises((SamplerError, ConfigError), match=words):
-            establish.benchmark(order)
+            long_run.benchmark(order)
 
 
 def test_the_command_repeats_the_run() -> None:
@@ -156,7 +158,7 @@ def test_the_command_repeats_the_run() -> None:
 
 def findings(**given: Any) -> Findings:
     runs = {"nutpie": [run_of(5000, 20_000)], "stan_nuts": [run_of(5000, 20_000, **given)]}
-    return pool.judge(runs, Demand(ess=30_000))
+    return pooled.judge(runs, Demand(ess=30_000))
 
 
 MOMENTS = """\
@@ -190,9 +192,9 @@ MOMENTS = """\
 def test_moments_to_the_byte() -> None:
     """Arrays have the model's shapes, nothing where nothing varies, and digits by their errors."""
     given = {"mean": np.r_[1.234567891, np.zeros(3)], "sd": np.r_[2.0, np.ones(3)]}
-    alone = pool.of_sampler([run_of(5000, 40_000, **given)])
+    alone = pooled.of_sampler([run_of(5000, 40_000, **given)])
     found = replace(findings(), whole=alone)
-    assert establish.text(establish.moments(found, SHAPES)) == MOMENTS
+    assert long_run.text(long_run.moments(found, SHAPES)) == MOMENTS
 
 
 def established(params: dict[str, Any], **given: Any) -> Established:
@@ -205,7 +207,7 @@ def test_an_entry_replaces_one_of_the_same_parameters(tmp_path: Path) -> None:
     file = tmp_path / "my_model.py"
     for dim, mean in ((2, 0.0), (3, 0.0), (2, 0.5)):
         found = established({"dim": dim}, mean=np.full(4, 2 * mean), sd=np.full(4, 1.0))
-        establish.keep(kept_in(file), establish.entry(replace(TWO, model="m"), found))
+        long_run.keep(kept_in(file), long_run.entry(replace(TWO, model="m"), found))
     entries = json.loads(kept_in(file).read_text())
     assert [one["params"] for one in entries] == [{"dim": 2}, {"dim": 3}]
     reference = stored(file, {"dim": 2})
@@ -225,7 +227,7 @@ def test_a_tuple_among_the_parameters_is_found_again(tmp_path: Path) -> None:
     file = tmp_path / "my_model.py"
     for _ in range(2):
         found = established({"shape": (2, 3)})
-        establish.keep(kept_in(file), establish.entry(replace(TWO, model="m"), found))
+        long_run.keep(kept_in(file), long_run.entry(replace(TWO, model="m"), found))
     assert len(json.loads(kept_in(file).read_text())) == 1
     assert stored(file, {"shape": (2, 3)}) is not None
 
@@ -233,7 +235,7 @@ def test_a_tuple_among_the_parameters_is_found_again(tmp_path: Path) -> None:
 def test_one_run_serves_both_parameterizations(tmp_path: Path) -> None:
     """What only the run's parameterization has is left out for the other."""
     file = tmp_path / "my_model.py"
-    establish.keep(kept_in(file), establish.entry(replace(TWO, model="m"), established({})))
+    long_run.keep(kept_in(file), long_run.entry(replace(TWO, model="m"), established({})))
     whole, rest = stored(file, {}), stored(file, {}, without=("mu",))
     assert whole is not None
     assert rest is not None
@@ -248,7 +250,7 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     for damage in ("{", "3", "[3]", '[{"x": 1}]'):
         path.write_text(damage)
         with pytest.raises(StoreError, match="not a list of references"):
-            establish.keep(path, {"params": {}})
+            long_run.keep(path, {"params": {}})
         assert path.read_text() == damage
 
 
@@ -300,7 +302,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     """Call the command line with a long run that has already been made."""
 
     def call(found: Established, *arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(establish, "run", lambda _order, _display: found)
+        monkeypatch.setattr(long_run, "run", lambda _order, _display: found)
         with pytest.raises(SystemExit) as end:
             main(["reference", "gaussian", *map(str, arguments)])
         assert isinstance(end.value.code, int)

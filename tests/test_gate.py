@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from gradbench import gate, selftest
-from gradbench.compare import compare, rule
-from gradbench.compare.rule import Look
-from gradbench.compare.verdict import Policy
-from gradbench.grid import Key
-from gradbench.sides import Series, Side, simulated
+from gradbench.config.planning import Key
+from gradbench.gate import gate, rule, selftest
+from gradbench.gate.compare import compare
+from gradbench.gate.rule import Look
+from gradbench.gate.sides import Series, Side, simulated
+from gradbench.gate.verdict import Policy
 
 SETUP = {"params": {}, "options": {}, "init": "uniform", "n_parameters": 1, "density_signature": 0}
 CELLS: list[Key] = [(model, sampler) for model in ("a", "b", "c") for sampler in ("nuts", "emcee")]

@@ -14,9 +14,11 @@ from typing import ClassVar
 
 import pytest
 
-from gradbench import compare, execute, grid, report, sides, store
-from gradbench.grid import Cell
-from gradbench.result import COSTED, SCHEMA_VERSION, CellResult
+from gradbench.config import planning
+from gradbench.config.planning import Cell
+from gradbench.gate import compare, sides
+from gradbench.measure.result import COSTED, SCHEMA_VERSION, CellResult
+from gradbench.results import execute, store, tables
 
 GOLDEN = {int(path.name[-1]): path for path in sorted((Path(__file__).parent / "golden").iterdir())}
 versions = pytest.mark.parametrize("version", GOLDEN)
@@ -85,7 +87,7 @@ def test_every_schema_is_there() -> None:
 def test_numbers_are_what_they_were(version: int) -> None:
     """Fingerprints, counts and costs are those that the run's own results.csv holds."""
     stored = store.read(GOLDEN[version])
-    found = report.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
     with (GOLDEN[version] / "results.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(found) == len(lines) == (12 if version < 3 else 16)
@@ -138,7 +140,7 @@ def test_what_is_left_of_an_older_run_is_run(
     shutil.copytree(GOLDEN[version], folder)
     monkeypatch.setattr(execute, "Runner", Planned)
     before = store.read(folder)
-    plan = grid.cells(before.benchmark)
+    plan = planning.cells(before.benchmark)
     # The model's file may have changed since: what is held to it is not what is tried here.
     about = json.loads((folder / "run.json").read_text())
     about["models"] = execute.fingerprints(plan)

@@ -5,17 +5,18 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from gradbench import config as configs
-from gradbench import grid, models
-from gradbench.config import Benchmark
-from gradbench.grid import Cell
+from gradbench import models
+from gradbench.config import loading as configs
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import Cell
 
 Write = Callable[..., Path]
 TWO = {"nuts": {"use": "pymc_nuts"}, "emcee": {"use": "emcee", "walkers": 8}}
 
 
 def plan(path: Path) -> list[Cell]:
-    return grid.cells(configs.load(str(path)))
+    return planning.cells(configs.load(str(path)))
 
 
 def test_samplers_take_turns(config: Write) -> None:
@@ -95,4 +96,4 @@ def test_places_need_no_sampler_and_no_model() -> None:
             "samplers": {"s": {"use": "gone"}},
         }
     )
-    assert grid.places(benchmark) == ({"g[dim=2]": 0, "g[dim=3]": 1, "h": 2}, {"s": 0})
+    assert planning.places(benchmark) == ({"g[dim=2]": 0, "g[dim=3]": 1, "h": 2}, {"s": 0})

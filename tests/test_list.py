@@ -6,14 +6,15 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from gradbench import config, models, samplers
+from gradbench import models, samplers
+from gradbench.config import loading
 
 Gradbench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(
     ("what", "names"),
-    [("samplers", samplers.names()), ("models", models.names()), ("configs", config.names())],
+    [("samplers", samplers.names()), ("models", models.names()), ("configs", loading.names())],
 )
 def test_everything_is_listed(what: str, names: list[str], gradbench: Gradbench) -> None:
     """Each sampler, model and config has its line, within the width of a pipe."""

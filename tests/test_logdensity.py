@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytensor.compile.mode import Mode
 from scipy.special import log_ndtr, ndtri
 
-from gradbench import LogDensity, compat, density, samplers
+from gradbench import LogDensity, compat, samplers
+from gradbench.measure import density_check
 from gradbench.samplers import _prior
-from gradbench.target import Target
+from gradbench.target import from_function
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 pm = compat.pymc()
-from pytensor.compile.mode import Mode  # noqa: E402 - after pymc, whose import is kept quiet
-
-from gradbench import blackbox  # noqa: E402
 
 PYTHON = Mode("py", "fast_run").excluding("fusion")  # nothing to compile
 
@@ -25,7 +25,7 @@ needs_dynesty = pytest.mark.skipif(bool(samplers.remedy("dynesty")), reason="nee
 
 
 def target_of(function: LogDensity) -> Target:
-    return Target(blackbox.of_function(function), function=function, mode=PYTHON)
+    return Target(from_function.of_function(function), function=function, mode=PYTHON)
 
 
 # -- arguments, blobs, methods -------------------------------------------------------------------
@@ -120,7 +120,7 @@ def test_blobs_may_be_left_out_of_the_support() -> None:
 def test_what_is_no_number_is_told(function: Any, given: dict[str, Any], words: str) -> None:
     """Where a tuple or an array comes back, the message names the option."""
     with pytest.raises(TypeError, match=words):
-        blackbox.of_function(LogDensity(function, ndim=2, **given))
+        from_function.of_function(LogDensity(function, ndim=2, **given))
 
 
 @needs_jax
@@ -129,7 +129,7 @@ def test_a_tuple_from_jax_is_told() -> None:
     with pytest.raises(
         TypeError, match=r"a scalar; its shape is that of a tuple of 2 .*blobs=True"
     ):
-        blackbox.of_function(LogDensity(lambda x: (x.sum(), x), ndim=2, kind="jax"))
+        from_function.of_function(LogDensity(lambda x: (x.sum(), x), ndim=2, kind="jax"))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,9 @@ def test_named_quantities_are_reported(kind: Any) -> None:
 def test_wrong_quantities_are_told(constrained: Any, words: str) -> None:
     """They need names, and none of the coordinates'."""
     with pytest.raises((TypeError, ValueError), match=words):
-        blackbox.of_function(LogDensity(lambda x: x.sum(), names=["a"], constrained=constrained))
+        from_function.of_function(
+            LogDensity(lambda x: x.sum(), names=["a"], constrained=constrained)
+        )
 
 
 # -- a prior -------------------------------------------------------------------------------------
@@ -315,9 +317,11 @@ def test_a_density_without_the_priors_bounds_is_refused() -> None:
         log_likelihood=lambda x: -0.5 * (x**2).sum(),
     )
     target = target_of(function)
-    points = density.points(target)
+    points = density_check.points(target)
     built = samplers.load("dynesty").build(target, _options("dynesty"))
-    check = density.judge("box", points, {"dynesty": density.probe(built, target, points)})
+    check = density_check.judge(
+        "box", points, {"dynesty": density_check.probe(built, target, points)}
+    )
     assert "differs from the model's by more than a constant" in check.refused["dynesty"]
 
 
@@ -350,7 +354,9 @@ def test_samplers_of_a_prior_sample_a_function(name: str, given: dict[str, Any])
     assert samplers.load(name).unsuited(target, options) is None
     built = samplers.load(name).build(target, options)
     points = target.initial(np.random.default_rng(0), 8)
-    check = density.judge("function", points, {name: density.probe(built, target, points)})
+    check = density_check.judge(
+        "function", points, {name: density_check.probe(built, target, points)}
+    )
     assert check.is_passed, check.refused
     calls = 0
     draws = built.sample(np.zeros((1, 4)), seed=1, stopwatch=Stopwatch())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gradbench import store
+from gradbench.results import store
 
 Write = Callable[..., Path]
 Gradbench = Callable[..., subprocess.CompletedProcess[str]]

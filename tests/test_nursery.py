@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gradbench import grid, nursery
-from gradbench.config import Benchmark, Limits
-from gradbench.grid import Cell
-from gradbench.nursery import Nursery
-from gradbench.result import CellResult
-from gradbench.runner import Runner, Stopped, Worker
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark, Limits
+from gradbench.config.planning import Cell
+from gradbench.measure import nursery
+from gradbench.measure.nursery import Nursery
+from gradbench.measure.result import CellResult
+from gradbench.measure.runner import Runner, Stopped, Worker
 
 Write = Callable[..., Path]
 
@@ -62,7 +63,7 @@ def runner_of(path: Path, **limits: int) -> tuple[Runner, list[Cell]]:
             "limits": limits,
         }
     )
-    return Runner(benchmark, Silent()), grid.cells(benchmark)
+    return Runner(benchmark, Silent()), planning.cells(benchmark)
 
 
 def test_a_fork_draws_what_a_process_draws(

@@ -5,17 +5,17 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pytensor
+import pytensor.tensor as pt
 import pytest
 from scipy.integrate import quad, solve_ivp
 
 from gradbench import compat, models
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 pm = compat.pymc()
-import pytensor  # noqa: E402 - after pymc, whose import is kept quiet
-import pytensor.tensor as pt  # noqa: E402
 
 implicit_root, lotka_volterra, transit = (
     importlib.import_module(f"gradbench.models.{name}")

@@ -13,27 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import (
-    LogDensity,
-    StanProgram,
-    compat,
-    density,
-    models,
-    posteriordb,
-    samplers,
-    stan,
-    store,
-)
-from gradbench import config as configs
+from gradbench import LogDensity, StanProgram, compat, models, posteriordb, samplers, stan
+from gradbench.config import loading as configs
 from gradbench.errors import ConfigError, ModelError
-from gradbench.examine import examine
+from gradbench.measure import density_check
+from gradbench.measure.check_model import examine
 from gradbench.models import Source
-from gradbench.target import Target
+from gradbench.results import store
+from gradbench.target import from_function
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 pm = compat.pymc()
-
-from gradbench import blackbox  # noqa: E402 - it imports pymc, which compat imports quietly
 
 Write = Callable[..., Path]
 Gradbench = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,7 +65,7 @@ def slope(x: Any) -> Any:
 
 
 def target_of(function: LogDensity) -> Target:
-    return Target(blackbox.of_function(function), mode=compat.mode("c"))
+    return Target(from_function.of_function(function), mode=compat.mode("c"))
 
 
 # -- plain functions -----------------------------------------------------------------------------
@@ -172,7 +163,7 @@ def test_without_a_gradient_the_mode_is_found_all_the_same() -> None:
     target = target_of(LogDensity(lambda x: logp(x - 3), ndim=2))
     starts = target.starts("map", np.random.default_rng(0), 4)
     assert starts == pytest.approx(np.full((4, 2), 3.0), abs=0.11)
-    inside = density.points(target)[: 2 * density.N_POINTS]
+    inside = density_check.points(target)[: 2 * density_check.N_POINTS]
     assert np.isfinite(target.logdensity_batch(inside)).all()
 
 
@@ -189,7 +180,7 @@ def test_a_jax_function_goes_through() -> None:
     points = np.stack([x, -2 * x])
     assert target.logdensity_batch(points) == pytest.approx([logp(x) for x in points])
     with pytest.raises(TypeError, match=r"a scalar; its shape is \(2,\)"):
-        blackbox.of_function(LogDensity(slope, ndim=2, kind="jax"))
+        from_function.of_function(LogDensity(slope, ndim=2, kind="jax"))
 
 
 KINDS: dict[str, LogDensity] = {
@@ -346,7 +337,7 @@ def test_a_function_runs_like_any_model(
 @cache
 def of_stan() -> Target:
     program = StanProgram(PROGRAM, DATA)
-    return Target(blackbox.of_program(program), None, program, mode=compat.mode("c"))
+    return Target(from_function.of_program(program), None, program, mode=compat.mode("c"))
 
 
 @needs_stan
@@ -409,8 +400,10 @@ def test_samplers_run_on_a_program(name: str) -> None:
     built = sampler.build(target, options)
     start = target.initial(np.random.default_rng(0), options.n_starts)
     draws = built.sample(start, seed=1, stopwatch=Stopwatch())
-    points = density.points(target)
-    check = density.judge("program", points, {name: density.probe(built, target, points)})
+    points = density_check.points(target)
+    check = density_check.judge(
+        "program", points, {name: density_check.probe(built, target, points)}
+    )
     assert check.is_passed, check.refused
     assert target.named(draws.values)["a"][..., 1, :].mean() == pytest.approx(5.0, abs=0.5)
 

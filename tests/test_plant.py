@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import models, plant, samplers
-from gradbench.plant import Planted
-from gradbench.target import Target
+from gradbench import models, samplers
+from gradbench.measure import slowdown
+from gradbench.measure.slowdown import Planted
+from gradbench.target.target import Target
 
 FILE = Path(__file__).parents[1] / "models" / "logistic_regression.py"
 
@@ -16,7 +17,7 @@ FILE = Path(__file__).parents[1] / "models" / "logistic_regression.py"
 def target(planted: Planted | None = None) -> Target:
     model, *_ = models.load(models.Source(FILE), {"n": 50, "k": 3})
     if planted is not None:
-        plant.plant(model, planted)
+        slowdown.plant(model, planted)
     return Target(model)
 
 
@@ -46,8 +47,8 @@ def test_no_compiler_sees_through_it() -> None:
 
 def test_work_is_measured_out() -> None:
     """A unit of work is what the trial's difference says; more work for more of a share."""
-    assert plant.work_for(0.5, 1e-3, 1e-3 + plant.TRIAL * 1e-8) == pytest.approx(50_000)
-    assert plant.work_for(1.0, 1e-3, 1e-3) >= 1, "a trial that seems to cost nothing"
+    assert slowdown.work_for(0.5, 1e-3, 1e-3 + slowdown.TRIAL * 1e-8) == pytest.approx(50_000)
+    assert slowdown.work_for(1.0, 1e-3, 1e-3) >= 1, "a trial that seems to cost nothing"
 
 
 @pytest.mark.parametrize("name", samplers.names())

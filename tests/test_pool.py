@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import diagnostics, pool
 from gradbench.draws import Evaluations, FloatArray
-from gradbench.pool import Demand, Pooled
-from gradbench.result import Measured
-from gradbench.target import ReferenceMoments
+from gradbench.measure.result import Measured
+from gradbench.references import pooled
+from gradbench.references.pooled import Demand, Pooled
+from gradbench.stats import diagnostics
+from gradbench.target.target import ReferenceMoments
 from gradbench.timing import Timing
 
 NAMES = ("x[0]", "x[1]")
@@ -49,7 +50,7 @@ def two(**given: Any) -> dict[str, list[Measured]]:
 def test_pooled_moments_are_those_of_all_draws() -> None:
     """Mean, sd and the sd of squares are the concatenated draws', runs of other lengths too."""
     first, second = draws(1, 500), draws(2, 2000)
-    found = pool.of_sampler([measured(first), measured(second)])
+    found = pooled.of_sampler([measured(first), measured(second)])
     every = np.concatenate([first, second], axis=1).reshape(-1, 2)
     mean = every.mean(axis=0)
     assert found.mean == pytest.approx(mean, rel=1e-12)
@@ -61,11 +62,11 @@ def test_pooled_moments_are_those_of_all_draws() -> None:
 def test_pooled_ess_is_that_of_the_weighted_mean() -> None:
     """Independent draws pooled by their number are worth their number, equally weighted less."""
     runs = [measured(draws(1, 500)), measured(draws(2, 2000))]
-    by_number = pool.of_sampler(runs)
+    by_number = pooled.of_sampler(runs)
     assert by_number.ess_mean == pytest.approx(10_000, rel=0.1)
     assert by_number.mean_se == pytest.approx(np.ones(2) / 100, rel=0.1)
     assert by_number.variance_se == pytest.approx(np.sqrt([8, 2]) / 100, rel=0.25)
-    equal = pool.of_all({"one": runs[:1], "other": runs[1:]})
+    equal = pooled.of_all({"one": runs[:1], "other": runs[1:]})
     assert equal.ess_mean == pytest.approx(4 / (1 / 2000 + 1 / 8000), rel=0.1)
 
 
@@ -74,12 +75,12 @@ def test_rhat_is_over_the_chains_of_all_runs() -> None:
     near, far = measured(draws(1)), measured(draws(2, shift=1.0))
     assert near.diagnostics.rhat.max() < 1.01
     assert far.diagnostics.rhat.max() < 1.01
-    assert pool.of_sampler([near, far]).rhat[1] > 1.1
+    assert pooled.of_sampler([near, far]).rhat[1] > 1.1
 
 
 def test_samplers_that_agree_are_believed() -> None:
     """Two samplers' runs of the same posterior meet all demands."""
-    found = pool.judge(two(), MILD)
+    found = pooled.judge(two(), MILD)
     assert found.unmet == ()
     assert found.apart.max() < found.allowed
     assert found.whole.ess.min() == pytest.approx(16_000, rel=0.1)
@@ -90,19 +91,19 @@ def test_samplers_that_agree_are_believed() -> None:
 )
 def test_samplers_that_disagree_are_refused(given: Any, words: str) -> None:
     """A tenth of an sd between means, or 8 % between sds, is refused by name."""
-    (complaint,) = pool.judge(two(**given), MILD).unmet
+    (complaint,) = pooled.judge(two(**given), MILD).unmet
     assert f"samplers disagree {words} of x[1] by " in complaint
 
 
 def test_each_demand_says_what_is_missing() -> None:
     """Too few effective draws, a large R-hat and divergences are told apart, with their figures."""
-    (few,) = pool.judge(two(), Demand(rhat=1.01, ess=1e6)).unmet
+    (few,) = pooled.judge(two(), Demand(rhat=1.01, ess=1e6)).unmet
     assert "of 1,000,000 after 16,000 draws: allow more (--max-draws)" in few
-    (loose,) = pool.judge(two(), replace(MILD, rhat=1.0)).unmet
+    (loose,) = pooled.judge(two(), replace(MILD, rhat=1.0)).unmet
     assert loose.startswith("R-hat of x[")
     runs = two()
     runs["nutpie"][0] = measured(draws(1), n_divergences=90)
-    (diverging,) = pool.judge(runs, MILD).unmet
+    (diverging,) = pooled.judge(runs, MILD).unmet
     assert "transitions diverge: nutpie 90 of 8,000, more than 0.001 of them" in diverging
 
 
@@ -111,7 +112,7 @@ def test_what_is_no_number_meets_no_demand() -> None:
     values = draws(5)
     values[0, 0, 1] = np.nan
     runs = {**two(), "broken": [measured(values)]}
-    unmet = pool.judge(runs, MILD).unmet
+    unmet = pooled.judge(runs, MILD).unmet
     assert len(unmet) == 3
     assert all("x[1]" in sentence for sentence in unmet)
 
@@ -128,9 +129,9 @@ def test_chance_alone_refuses_seldom() -> None:
     rng, n_refused = np.random.default_rng(0), 0
     for _ in range(400):
         pools = [certain(rng.standard_normal(100) / 100) for _ in range(2)]
-        n_refused += bool(pool.apart(pools).max() > diagnostics.z_by_chance(200))
+        n_refused += bool(pooled.apart(pools).max() > diagnostics.z_by_chance(200))
     assert n_refused <= 10
-    assert pool.apart([certain(np.zeros(100)), certain(np.full(100, 0.07))])[0].min() > 4
+    assert pooled.apart([certain(np.zeros(100)), certain(np.full(100, 0.07))])[0].min() > 4
 
 
 def reference(mean: float, error: float) -> ReferenceMoments:
@@ -142,12 +143,12 @@ def reference(mean: float, error: float) -> ReferenceMoments:
 
 def test_a_fresh_run_confirms_or_contradicts_a_reference() -> None:
     """Four combined standard errors are allowed; what the reference doesn't know is not judged."""
-    found = pool.judge(two(), MILD)
-    right = pool.confirm(found, reference(1.0, 0.0))
+    found = pooled.judge(two(), MILD)
+    right = pooled.confirm(found, reference(1.0, 0.0))
     assert right.unmet == ()
     assert right.allowed == 4
     assert np.isnan(right.off[:, 1]).all()
-    (wrong,) = pool.confirm(found, reference(1.1, 0.0)).unmet
+    (wrong,) = pooled.confirm(found, reference(1.1, 0.0)).unmet
     assert "the mean of x[0] is" in wrong
     assert "standard errors off the reference, where 4.0 are allowed" in wrong
-    assert pool.confirm(found, reference(1.1, 0.1)).unmet == (), "it says itself that it may be"
+    assert pooled.confirm(found, reference(1.1, 0.1)).unmet == (), "it says itself that it may be"

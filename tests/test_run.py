@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from gradbench import store
-from gradbench.result import CellResult
+from gradbench.measure.result import CellResult
+from gradbench.results import store
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,7 @@ Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Interrupt = Callable[..., int]
 
+WORKERS = {"gradbench.measure.worker", "gradbench.measure.nursery"}
 NUTS = {"use": "pymc_nuts", "tune": 200, "draws": 300, "chains": 2}
 BOTH = {"nuts": NUTS, "emcee": {"use": "emcee", "walkers": 12, "tune": 200, "draws": 1500}}
 
@@ -312,8 +313,7 @@ def workers(folder: Path) -> list[int]:
     return [
         process.pid
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if {"gradbench.worker", "gradbench.nursery"} & {*(process.info["cmdline"] or ())}
-        and process.info["cwd"] == str(folder)
+        if WORKERS & {*(process.info["cmdline"] or ())} and process.info["cwd"] == str(folder)
     ]
 
 

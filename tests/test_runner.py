@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from gradbench import grid, machine, nursery, runner
-from gradbench.config import Benchmark
-from gradbench.density import DensityCheck
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import Cell
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
-from gradbench.grid import Cell
-from gradbench.result import CellResult
-from gradbench.runner import Runner, Stopped
-from gradbench.worker import Session, serve
+from gradbench.measure import machine, nursery, runner
+from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.result import CellResult
+from gradbench.measure.runner import Runner, Stopped
+from gradbench.measure.worker import Session, serve
 
 Answer = Callable[[str, dict[str, Any]], Any]
 
@@ -109,7 +110,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
     def run(script: Answer) -> Sequence[CellResult]:
         monkeypatch.setattr(Scripted, "script", staticmethod(script))
-        cells = grid.cells(BENCHMARK)
+        cells = planning.cells(BENCHMARK)
         with made() as running:
             running.preflight(cells)
             found = list(running.run(cells))
@@ -178,7 +179,7 @@ def test_memory_bounds_the_warm_workers(
 
 def test_a_long_line_is_cut() -> None:
     """A reason stays readable in a table, and what was cut of it is kept."""
-    (cell, *_) = grid.cells(BENCHMARK)
+    (cell, *_) = planning.cells(BENCHMARK)
     result = Stopped("refused", "no " * 1000).of(cell)
     assert len(result.reason) == MAX_HEADLINE
     assert result.details == "no " * 1000
@@ -213,7 +214,7 @@ def test_how_many_must_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Scripted, "script", staticmethod(lambda do, _: answer if do == "describe" else None)
     )
-    cells = grid.cells(BENCHMARK)
+    cells = planning.cells(BENCHMARK)
     with made() as running, pytest.raises(SamplerError, match="on model m: no"):
         running.preflight(cells, must_suit="all")
     with made() as running:

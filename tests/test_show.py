@@ -9,23 +9,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gradbench import pool
-from gradbench.baseline import Baseline, Entry
-from gradbench.compare.verdict import Comparison, Row
-from gradbench.config import Benchmark, Published
-from gradbench.density import DensityCheck
-from gradbench.examine import Examination, Parameter, Scale
-from gradbench.execute import Outcome
-from gradbench.grid import Cell
+from gradbench.config.loading import Benchmark, Published
+from gradbench.config.planning import Cell
+from gradbench.gate.baseline import Baseline, Entry
+from gradbench.gate.selftest import Findings as Tried
+from gradbench.gate.selftest import Rate, Trial
+from gradbench.gate.sides import Side
+from gradbench.gate.verdict import Comparison, Row
+from gradbench.measure.check_model import Examination, Parameter, Scale
+from gradbench.measure.density_check import DensityCheck
 from gradbench.models import About
-from gradbench.pool import Confirmation, Findings, Pooled
-from gradbench.report import Interval, Summary
-from gradbench.selftest import Findings as Tried
-from gradbench.selftest import Rate, Trial
+from gradbench.references.pooled import Confirmation, Demand, Findings, Pooled
+from gradbench.results.execute import Outcome
+from gradbench.results.tables import Interval, Summary
 from gradbench.show import catalogue, comparison, examination, plan, reference, results, selftest
 from gradbench.show.console import console, significant
 from gradbench.show.progress import Display
-from gradbench.sides import Side
 
 SWEPT = "emcee[tune=100,draws=100]"
 MODEL = "m[b=1]"
@@ -67,7 +66,7 @@ def found() -> Findings:
     one = np.ones(1)
     pooled = Pooled(one, one, one, one, one, one, one, 4, 100, 0)
     return Findings(
-        (PARAMETER,), {SWEPT: pooled, "b[y]": pooled}, pooled, pool.Demand(), np.zeros((2, 1)),
+        (PARAMETER,), {SWEPT: pooled, "b[y]": pooled}, pooled, Demand(), np.zeros((2, 1)),
         3.0, (REASON,),
     )  # fmt: skip
 

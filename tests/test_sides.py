@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import baseline, sides
-from gradbench.compare import compare
 from gradbench.errors import StoreError
-from gradbench.export import to_csv
-from gradbench.report import Summary
+from gradbench.gate import baseline, sides
+from gradbench.gate.compare import compare
+from gradbench.results.export import to_csv
+from gradbench.results.tables import Summary
 
 Write = Callable[..., Path]
 

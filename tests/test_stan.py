@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import StanProgram, compat, density, models, samplers, stan
+from gradbench import StanProgram, compat, models, samplers, stan
 from gradbench.errors import ModelError
+from gradbench.measure import density_check
 from gradbench.models import Source
 from gradbench.samplers import _prior
-from gradbench.target import Target
+from gradbench.target import from_function
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 pm = compat.pymc()
-
-from gradbench import blackbox  # noqa: E402 - it imports pymc, which compat imports quietly
 
 Write = Callable[..., Path]
 
@@ -79,7 +79,7 @@ def test_every_type_of_parameter() -> None:
     """Each has its shape and its constraint, and Stan's own samplers run on all of them."""
     is_newer = has_newer_types()
     program = StanProgram(TYPES.format(newer=NEWER if is_newer else ("", "")), {})
-    target = Target(blackbox.of_program(program), None, program, mode="FAST_COMPILE")
+    target = Target(from_function.of_program(program), None, program, mode="FAST_COMPILE")
     points = target.initial(np.random.default_rng(0), 4)
     named = target.named(points)
     length = {name: (named[name] ** 2).sum(axis=-1) for name in ("u", "us")}
@@ -103,7 +103,9 @@ def test_every_type_of_parameter() -> None:
         sampler: Any = samplers.load(name)
         options = sampler.Options(**{"tune": 300, "draws": 200, **given})
         built = sampler.build(target, options)
-        check = density.judge("types", points, {name: density.probe(built, target, points)})
+        check = density_check.judge(
+            "types", points, {name: density_check.probe(built, target, points)}
+        )
         assert check.is_passed, check.refused
         start = target.initial(np.random.default_rng(1), options.n_starts)
         found = target.named(built.sample(start, seed=1, stopwatch=Stopwatch()).values)

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradbench import LogDensity, compat, density, grid, models, store
-from gradbench import config as configs
-from gradbench.config import Benchmark
+from gradbench import LogDensity, compat, models
+from gradbench.config import loading as configs
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark
 from gradbench.errors import ModelError
-from gradbench.examine import _ends, _scales
+from gradbench.measure import density_check
+from gradbench.measure.check_model import _ends, _scales
+from gradbench.measure.worker import Session
 from gradbench.models import Source
-from gradbench.starts import search, search_around
-from gradbench.target import Init, Target
-from gradbench.worker import Session
+from gradbench.results import store
+from gradbench.target.starts import search, search_around
+from gradbench.target.target import Init, Target
 
 pm = compat.pymc()
 
@@ -100,7 +103,9 @@ def test_a_support_far_from_zero_has_starts(given: str, init: Init, model_file: 
         constrained = target.constrain(points)
         assert ((constrained > 100) & (constrained < 120)).all()
     assert target.parameters == ("K",)
-    assert np.isfinite(target.logdensity_batch(density.points(target))[: density.N_POINTS]).all()
+    assert np.isfinite(
+        target.logdensity_batch(density_check.points(target))[: density_check.N_POINTS]
+    ).all()
 
 
 def test_without_being_told_it_says_what_would_work(model_file: Write) -> None:
@@ -261,7 +266,7 @@ def test_own_is_the_default_where_there_are_any(
     """A file that says where its runs start is followed, unless the config says otherwise."""
     model_file(body)
     benchmark = configs.load(str(config(models={"mine": {"use": "./my_model.py"}}, **keys)))
-    assert {cell.init for cell in grid.cells(benchmark)} == {init}
+    assert {cell.init for cell in planning.cells(benchmark)} == {init}
     assert configs.DEFAULT_INIT == "uniform"
 
 
@@ -324,4 +329,4 @@ def test_a_wrong_initial_is_told_before_any_cell(
         }
     )
     with pytest.raises(ModelError, match=words):
-        Session().describe([cell.to_json() for cell in grid.cells(benchmark)])
+        Session().describe([cell.to_json() for cell in planning.cells(benchmark)])

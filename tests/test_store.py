@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gradbench import store
-from gradbench.config import Benchmark
-from gradbench.grid import Cell
-from gradbench.result import CellResult
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import Cell
+from gradbench.measure.result import CellResult
+from gradbench.results import store
 
 BENCHMARK = Benchmark.model_validate(
     {"name": "n", "models": {"m": {"use": "gaussian"}}, "samplers": {"s": {"use": "pymc_nuts"}}}
@@ -25,9 +25,9 @@ CELL = Cell(
 
 KILLED = """
 import os, pathlib, signal, sys
-from gradbench import store
-from gradbench.config import Benchmark
-from gradbench.result import CellResult
+from gradbench.results import store
+from gradbench.config.loading import Benchmark
+from gradbench.measure.result import CellResult
 sys.path.insert(0, {tests!r})
 from test_store import BENCHMARK, CELL
 moment, root = sys.argv[1], pathlib.Path(sys.argv[2])

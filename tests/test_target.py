@@ -9,7 +9,7 @@ import pytest
 from gradbench import compat
 from gradbench.errors import ModelError
 from gradbench.reference import Moments, Reference
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 pm = compat.pymc()
 

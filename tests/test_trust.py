@@ -10,13 +10,15 @@ import pytest
 from rich.console import Console
 from scipy.signal import lfilter
 
-from gradbench import diagnostics, report, trust
-from gradbench.config import Gates
+from gradbench.config.loading import Gates
+from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations, FloatArray, IntArray
-from gradbench.grid import Cell
-from gradbench.result import CellResult, Measured
+from gradbench.measure import statuses
+from gradbench.measure.result import CellResult, Measured
+from gradbench.results import tables
 from gradbench.show.results import results
-from gradbench.target import Init, ReferenceMoments
+from gradbench.stats import diagnostics
+from gradbench.target.target import Init, ReferenceMoments
 from gradbench.timing import Duration, Timing
 
 GATES = Gates()
@@ -55,16 +57,16 @@ def result(
         init=init, threads=1, replicate=replicate, seed=replicate, start_seed=2,
     )  # fmt: skip
     found = measured(draws, **given)
-    return CellResult(cell, *trust.judge(found, GATES), measured=found)
+    return CellResult(cell, *statuses.judge(found, GATES), measured=found)
 
 
-def statuses(found: list[CellResult]) -> list[str]:
-    return [summary.status for summary in report.summaries(found)]
+def told(found: list[CellResult]) -> list[str]:
+    return [summary.status for summary in tables.summaries(found)]
 
 
 def shown(found: list[CellResult]) -> str:
     text = io.StringIO()
-    results(report.summaries(found), to=Console(file=text, width=400, highlight=False))
+    results(tables.summaries(found), to=Console(file=text, width=400, highlight=False))
     return text.getvalue()
 
 
@@ -80,35 +82,35 @@ def test_replicates_in_two_modes_did_not_converge(kind: str) -> None:
     """Each is fine alone; apart by six sds, none has a price, whatever the sampler is."""
     shape, given = KINDS[kind]
     runs = [result(series(shape, seed=r), r, **given) for r in range(3)]
-    assert statuses(runs) == ["ok"] * 3
+    assert told(runs) == ["ok"] * 3
     apart = [result(series(shape, seed=r) + 6 * (r == 1), r, **given) for r in range(3)]
     assert {run.status for run in apart} == {"ok"}
-    found = report.summaries(apart)
+    found = tables.summaries(apart)
     assert {summary.status for summary in found} == {"not_converged"}
     assert {summary.ms_per_ess for summary in found} == {None}
     assert found[0].reason.startswith("R-hat of the replicates in x[")
-    (row,) = report.rows(found)
+    (row,) = tables.rows(found)
     assert row.rhat is not None
     assert row.rhat > 2
-    assert not report.contests(found)
+    assert not tables.contests(found)
 
 
 def test_replicates_of_other_widths_did_not_converge() -> None:
     """The same means and another spread: R-hat of the square tells."""
     runs = [result(series((2, 1000, 1), seed=r) * (1 + (r == 1)), r) for r in range(2)]
-    assert statuses(runs) == ["not_converged"] * 2
+    assert told(runs) == ["not_converged"] * 2
 
 
 def test_a_lone_chain_is_unreliable() -> None:
     """It keeps its price and is marked; nothing compared it. A weighted sample is no chain."""
     chain = result(series((1, 1000, 1)))
-    (summary,) = report.summaries([chain])
+    (summary,) = tables.summaries([chain])
     assert summary.status == "unreliable"
     assert "no second to compare it with" in summary.reason
     assert summary.ms_per_ess is not None
-    assert statuses([result(series((1, 1000, 1)), is_weighted=True)]) == ["ok"]
+    assert told([result(series((1, 1000, 1)), is_weighted=True)]) == ["ok"]
     alone = [result(series((20, 200, 1)), is_ensemble=True)]
-    assert statuses(alone) == ["ok"]
+    assert told(alone) == ["ok"]
     assert "one run, and no second to compare it with (replicates: 2 or more): s" in shown(alone)
 
 
@@ -125,8 +127,8 @@ def test_a_stuck_chain_in_twenty_replicates_voids_no_other() -> None:
     stuck = series((4, 250, 1), seed=99)
     stuck[0] += 5
     runs = [result(series((4, 250, 1), seed=r), r) for r in range(20)]
-    assert statuses([*runs, result(stuck, 20)]) == ["ok"] * 20 + ["not_converged"]
-    assert statuses([runs[0], result(stuck, 1)]) == ["not_converged"] * 2
+    assert told([*runs, result(stuck, 20)]) == ["ok"] * 20 + ["not_converged"]
+    assert told([runs[0], result(stuck, 1)]) == ["not_converged"] * 2
 
 
 @pytest.mark.parametrize("n_replicates", [2, 5, 20])
@@ -148,7 +150,7 @@ def test_clean_replicates_seldom_disagree(n_replicates: int) -> None:
             group.append(
                 replace(bare, status="ok", measured=replace(bare.measured, diagnostics=found))
             )
-        n_called += trust.agreement(group, GATES).status is not None
+        n_called += statuses.agreement(group, GATES).status is not None
     assert n_called <= 4
 
 
@@ -191,9 +193,9 @@ def test_a_scale_changes_nothing(groups: IntArray, scale: float) -> None:
 def test_agreement_of_scales_that_overflow() -> None:
     """Replicates whose variances are beyond a float are compared as any others."""
     near = [result(1e160 * series((2, 500, 1), seed=r), r) for r in range(2)]
-    assert statuses(near) == ["ok"] * 2
+    assert told(near) == ["ok"] * 2
     apart = [result(1e160 * (series((2, 500, 1), seed=r) + 3 * r), r) for r in range(2)]
-    assert statuses(apart) == ["not_converged"] * 2
+    assert told(apart) == ["not_converged"] * 2
 
 
 @pytest.mark.parametrize("n_draws", [100, 2000])
@@ -225,14 +227,14 @@ def test_moments_that_dont_exist_are_left_out() -> None:
         mean=0 * one, sd=one, square_sd=one, mean_se=0 * one, variance_se=0 * one
     )
     runs = [heavy(r, reference=reference) for r in range(2)]
-    rows = report.parameter_rows(runs)
+    rows = tables.parameter_rows(runs)
     cauchy, *others = rows[:4]
     assert cauchy.ess_mean is cauchy.ess_square is cauchy.mcse_mean is cauchy.sd is None
     assert cauchy.error_sd is cauchy.z is cauchy.error_based_ess is None
     assert None not in (cauchy.ess_bulk, cauchy.ess_tail)
     for row in others:
         assert None not in (row.ess_mean, row.ess_square, row.mcse_mean, row.sd, row.z)
-    found = report.summaries([heavy(r) for r in range(2)])
+    found = tables.summaries([heavy(r) for r in range(2)])
     assert found[0].status == "ok"
     assert found[0].heavy_tails is not None
     assert found[0].heavy_tails.startswith("x[0] ")
@@ -244,7 +246,7 @@ def test_moments_that_dont_exist_are_left_out() -> None:
 def test_light_tails_are_not_called_heavy() -> None:
     """Of 50 t with 2.5 degrees of freedom, whose variance is finite, none loses it by chance."""
     x = RNG(2).standard_t(2.5, (2, 1000, 50))
-    (summary,) = report.summaries([result(x)])
+    (summary,) = tables.summaries([result(x)])
     assert summary.heavy_tails is None
 
 
@@ -255,11 +257,11 @@ SHARES = {0.005: "ok", 0.02: "unreliable", 0.3: "diverged"}
 def test_divergences_count(share: float, status: str) -> None:
     """Above 1 % of the kept transitions the row is marked, above a quarter it has no price."""
     run = result(series((2, 1000, 1)), n_divergences=int(2000 * share))
-    (summary,) = report.summaries([run])
+    (summary,) = tables.summaries([run])
     assert summary.status == status
     assert (summary.ms_per_ess is None) == (status == "diverged")
     assert ("kept transitions diverged" in summary.reason) == (status != "ok")
-    assert not report.is_failure([summary])
+    assert not tables.is_failure([summary])
 
 
 def test_divergences_and_saturated_trees_are_said() -> None:
@@ -287,8 +289,8 @@ def test_older_results_are_read() -> None:
     for name in ("is_weighted", "n_saturated"):
         del plain["measured"][name]
     older = CellResult.from_json(json.loads(json.dumps(plain)))
-    assert statuses([older, older]) == ["ok", "ok"]
+    assert told([older, older]) == ["ok", "ok"]
     assert older.measured is not None
-    assert trust.judge(older.measured, GATES) == ("ok", "")
+    assert statuses.judge(older.measured, GATES) == ("ok", "")
     nested = {**plain, "measured": {**plain["measured"], "n_chains": 1, "log_evidence": -3.0}}
-    assert statuses([CellResult.from_json(nested)]) == ["ok"]
+    assert told([CellResult.from_json(nested)]) == ["ok"]

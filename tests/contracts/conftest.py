@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gradbench.diagnostics import Diagnostics
 from gradbench.draws import FloatArray
-from gradbench.target import ReferenceMoments
+from gradbench.stats.diagnostics import Diagnostics
+from gradbench.target.target import ReferenceMoments
 
 Errors = Callable[[Diagnostics, ReferenceMoments], FloatArray]
 

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from pytensor.compile.mode import Mode
 
-from gradbench import compat, density, diagnostics, models, samplers
-from gradbench.config import Gates
-from gradbench.density import Probe
-from gradbench.diagnostics import Diagnostics
+from gradbench import compat, models, samplers
+from gradbench.config.loading import Gates
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
+from gradbench.measure import density_check
+from gradbench.measure.density_check import Probe
 from gradbench.reference import Reference
-from gradbench.target import ReferenceMoments, Target
+from gradbench.stats import diagnostics
+from gradbench.stats.diagnostics import Diagnostics
+from gradbench.target.target import ReferenceMoments, Target
 from gradbench.timing import Stopwatch
 
 Errors = Callable[[Diagnostics, ReferenceMoments], FloatArray]
@@ -124,8 +126,8 @@ class Itself:
 def probed(form: str) -> tuple[FloatArray, Probe]:
     """Return points, from starting points to nearer the mode, and what the target says there."""
     target, _ = loaded(form)
-    at = density.points(target)
-    return at, density.probe(Itself(target), target, at)
+    at = density_check.points(target)
+    return at, density_check.probe(Itself(target), target, at)
 
 
 @slow
@@ -133,14 +135,14 @@ def probed(form: str) -> tuple[FloatArray, Probe]:
 def test_the_gradient_is_the_densitys(form: str) -> None:
     """One point gives what many give, and reverse mode what finite differences give."""
     at, seen = probed(form)
-    check = density.judge(form, at, {"itself": seen})
+    check = density_check.judge(form, at, {"itself": seen})
     assert check.is_passed, check.refused
-    assert check.n_points == 2 * density.N_POINTS
+    assert check.n_points == 2 * density_check.N_POINTS
     assert not check.findings
     assert seen.values == pytest.approx(seen.target_values, rel=1e-9, abs=1e-9, nan_ok=True)
     scale = 1 + np.abs(np.array(seen.differences))
-    certain = np.array(seen.uncertainties) < density.UNUSABLE * scale
-    assert certain[: 2 * density.N_POINTS].mean() > 0.5, (
+    certain = np.array(seen.uncertainties) < density_check.UNUSABLE * scale
+    assert certain[: 2 * density_check.N_POINTS].mean() > 0.5, (
         "the differences hold the gradient to nothing"
     )
 
@@ -152,7 +154,7 @@ def test_the_check_of_gradients_can_fail(form: str) -> None:
     at, seen = probed(form)
     assert seen.slopes is not None
     off = replace(seen, slopes=(1.1 * np.array(seen.slopes)).tolist())
-    assert density.judge(form, at, {"off": off}).refused
+    assert density_check.judge(form, at, {"off": off}).refused
 
 
 @slow
@@ -251,7 +253,7 @@ def test_draws_are_the_densitys(form: str) -> None:
 
 
 @cache
-def run(form: str) -> tuple[Diagnostics, density.DensityCheck]:
+def run(form: str) -> tuple[Diagnostics, density_check.DensityCheck]:
     """Return what a run of NUTS finds, and whether JAX has the same density."""
     if (remedy := samplers.remedy("numpyro_nuts")) is not None:
         pytest.skip(remedy)
@@ -265,7 +267,7 @@ def run(form: str) -> tuple[Diagnostics, density.DensityCheck]:
     at, _ = probed(form)
     return (
         diagnostics.compute(values, draws.groups, reference_mean=of.mean),
-        density.judge(form, at, {"numpyro_nuts": density.probe(built, target, at)}),
+        density_check.judge(form, at, {"numpyro_nuts": density_check.probe(built, target, at)}),
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gradbench import compat, density, diagnostics, models, samplers
-from gradbench.diagnostics import Diagnostics
+from gradbench import compat, models, samplers
 from gradbench.draws import Draws, FloatArray
 from gradbench.errors import ModelError
+from gradbench.measure import density_check
 from gradbench.stan import StanProgram
-from gradbench.target import ReferenceMoments, Target
+from gradbench.stats import diagnostics
+from gradbench.stats.diagnostics import Diagnostics
+from gradbench.target.target import ReferenceMoments, Target
 from gradbench.timing import Stopwatch
 
 pm = compat.pymc()
@@ -174,8 +176,8 @@ def test_a_run_repeats(name: str, small: Target) -> None:
     assert (counts.n_logp_warmup + counts.n_grad_warmup > 0) == (options.tune > 0)
     assert (counts.n_grad > 0) == sampler.USES_GRADIENT
 
-    points = density.points(small)
-    check = density.judge("small", points, {name: density.probe(built, small, points)})
+    points = density_check.points(small)
+    check = density_check.judge("small", points, {name: density_check.probe(built, small, points)})
     assert check.is_passed
     assert (check.gradient_error is not None) == sampler.USES_GRADIENT
 
@@ -298,9 +300,11 @@ def test_a_stan_program_of_another_model_is_refused(small: Target) -> None:
     stan_nuts, options = samplers.load("stan_nuts"), options_of("stan_nuts")
     program = StanProgram(STAN, {"b": 4.0})
     target = Target(small.model, stan_program=program)
-    points = density.points(target)
+    points = density_check.points(target)
     built = stan_nuts.build(target, options)
-    check = density.judge("other", points, {"stan": density.probe(built, target, points)})
+    check = density_check.judge(
+        "other", points, {"stan": density_check.probe(built, target, points)}
+    )
     assert "differs from the model's by more than a constant" in check.refused["stan"]
 
     with pm.Model() as renamed:

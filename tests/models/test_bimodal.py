@@ -7,7 +7,7 @@ import pytest
 from pytensor.compile.mode import Mode
 
 from gradbench import models
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 
 @pytest.mark.parametrize(("dim", "weight"), [(1, 0.3), (2, 0.3), (10, 0.9)])

@@ -9,7 +9,7 @@ from pytensor.compile.mode import Mode
 
 from gradbench import models
 from gradbench.draws import FloatArray
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 pyhf = pytest.importorskip("pyhf", reason="it is held against pyhf, which is not installed")
 

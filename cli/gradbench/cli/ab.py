@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from gradbench import gate
 from gradbench.cli.verdict import (
     config_options,
     policy_options,
@@ -13,10 +12,11 @@ from gradbench.cli.verdict import (
     report_options,
     tell_judged,
 )
-from gradbench.compare.verdict import Policy
-from gradbench.config import Benchmark
-from gradbench.gate import Variant
-from gradbench.runner import interpreter
+from gradbench.config.loading import Benchmark
+from gradbench.gate import gate
+from gradbench.gate.gate import Variant
+from gradbench.gate.verdict import Policy
+from gradbench.measure.runner import interpreter
 from gradbench.show.progress import Display
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradbench import baseline, store
+from gradbench.gate import baseline
+from gradbench.results import store
 from gradbench.show import comparison as table
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from gradbench import baseline, gate, grid
 from gradbench.cli.verdict import (
     config_options,
     policy_options,
@@ -13,8 +12,10 @@ from gradbench.cli.verdict import (
     report_options,
     tell_judged,
 )
-from gradbench.compare.verdict import Policy
-from gradbench.config import Benchmark
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark
+from gradbench.gate import baseline, gate
+from gradbench.gate.verdict import Policy
 from gradbench.show.progress import Display
 
 
@@ -42,7 +43,7 @@ def command(
     """
     stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
     if click.get_current_context().params["only"]:
-        stored = stored.only(dict.fromkeys(cell.key for cell in grid.cells(benchmark)))
+        stored = stored.only(dict.fromkeys(cell.key for cell in planning.cells(benchmark)))
     with Display(is_quiet=quiet) as display:
         judged = gate.check(benchmark, root, stored, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

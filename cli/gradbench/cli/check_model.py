@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from gradbench import config, runner
+from gradbench.config import loading
+from gradbench.measure import runner
 from gradbench.show import examination as shown
 
 
@@ -20,7 +21,7 @@ def command(use: str, data: str | None, posteriordb: str | None, params: Sequenc
     Prints its parameters, holds its gradient against finite differences, times one evaluation,
     and says which samplers suit it. Exit code 1 if a check fails or none suits it.
     """
-    entry = config.model(use, data=data, posteriordb=posteriordb, params=params)
+    entry = loading.model(use, data=data, posteriordb=posteriordb, params=params)
     found = runner.examine(entry.source(Path()), entry.params)
     shown.examination(use, found)
     return int(not found.is_passed)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import click
 
-from gradbench import baseline
 from gradbench.cli.verdict import policy_options, report_options, tell
-from gradbench.compare import compare
-from gradbench.compare.verdict import Policy
 from gradbench.errors import StoreError
+from gradbench.gate import baseline
+from gradbench.gate.compare import compare
+from gradbench.gate.verdict import Policy
 
 
 @click.command("compare")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradbench import config, models, posteriordb, samplers
+from gradbench import models, posteriordb, samplers
+from gradbench.config import loading
 from gradbench.show import catalogue
 
 
@@ -36,4 +37,4 @@ def models_(database: str | None) -> None:
 @command.command("configs")
 def configs() -> None:
     """List the shipped configs: gradbench run takes their names."""
-    catalogue.configs({name: config.load(name).description for name in config.names()})
+    catalogue.configs({name: loading.load(name).description for name in loading.names()})

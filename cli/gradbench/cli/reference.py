@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from gradbench import establish, pool
 from gradbench.cli import finish_on_signals
-from gradbench.establish import CONFIRMING, ESTABLISHING, Order
 from gradbench.reference import kept_in
+from gradbench.references import long_run, pooled
+from gradbench.references.long_run import CONFIRMING, ESTABLISHING, Order
 from gradbench.show import reference as table
 from gradbench.show.progress import Display
 
@@ -38,7 +38,7 @@ from gradbench.show.progress import Display
 @click.option(
     "--max-draws",
     type=click.IntRange(min=1),
-    default=establish.MAX_DRAWS,
+    default=long_run.MAX_DRAWS,
     show_default=True,
     help="Of each sampler, all chains together.",
 )
@@ -89,14 +89,14 @@ def command(
         confirms=check,
     )
     with Display(is_quiet=quiet) as display:
-        found = establish.run(order, display)
+        found = long_run.run(order, display)
     if check:
         assert found.reference is not None
-        confirmation = pool.confirm(found.findings, found.reference)
+        confirmation = pooled.confirm(found.findings, found.reference)
         table.confirmed(found.findings, confirmation)
         return int(bool(confirmation.unmet))
     place = output or kept_in(order.path)
     if not found.findings.unmet:
-        establish.keep(place, establish.entry(order, found))
+        long_run.keep(place, long_run.entry(order, found))
     table.established(found.findings, place)
     return int(bool(found.findings.unmet))

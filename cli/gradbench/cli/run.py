@@ -6,11 +6,12 @@ from typing import cast, get_args
 
 import click
 
-from gradbench import config, execute, export, grid, report, store
 from gradbench.cli import INTERRUPTED, finish_on_signals
+from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
-from gradbench.report import Summary
-from gradbench.result import UNFINISHED, Status
+from gradbench.measure.result import UNFINISHED, Status
+from gradbench.results import execute, export, store, tables
+from gradbench.results.tables import Summary
 from gradbench.show.plan import plan
 from gradbench.show.progress import Display
 from gradbench.show.results import outcome as show_outcome
@@ -69,13 +70,13 @@ def command(
         with Display(is_quiet=quiet) as display:
             outcome = execute.resume(resume, display, save_draws=save_draws, retry=again)
     else:
-        benchmark = config.only(config.load(str(source), overrides), only)
+        benchmark = loading.only(loading.load(str(source), overrides), only)
         if skip_missing:
-            benchmark, remedies = config.installed(benchmark)
+            benchmark, remedies = loading.installed(benchmark)
             for label, remedy in remedies.items():
                 click.echo(f"left out, not installed: {label}: {remedy}", err=True)
         if dry_run:
-            return plan(grid.cells(benchmark))
+            return plan(planning.cells(benchmark))
         with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, root, display, save_draws=save_draws)
     printed = _exported(outcome.found, csv, json)
@@ -83,7 +84,7 @@ def command(
     click.echo(printed, nl=False)
     if outcome.is_interrupted:
         return INTERRUPTED
-    return int(report.is_failure(outcome.found))
+    return int(tables.is_failure(outcome.found))
 
 
 def _exported(found: Sequence[Summary], csv: str | None, json: str | None) -> str:

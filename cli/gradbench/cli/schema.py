@@ -4,10 +4,10 @@ import json
 
 import click
 
-from gradbench import config
+from gradbench.config import loading
 
 
 @click.command("schema")
 def command() -> None:
     """Print the JSON Schema of a config, for editors."""
-    click.echo(json.dumps(config.schema(), indent=2))
+    click.echo(json.dumps(loading.schema(), indent=2))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from gradbench import selftest
 from gradbench.cli import INTERRUPTED
 from gradbench.cli.verdict import config_options
-from gradbench.config import Benchmark
+from gradbench.config.loading import Benchmark
+from gradbench.gate import selftest
 from gradbench.show import selftest as table
 from gradbench.show.progress import Display
 

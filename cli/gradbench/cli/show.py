@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gradbench import export, report, store
+from gradbench.results import export, store, tables
 from gradbench.show import results as table
 
 
@@ -16,5 +16,5 @@ def command(results: Path) -> None:
         table.results(export.from_csv(results))
         return
     stored = store.read(results)
-    found = report.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
     table.results(found, published=stored.benchmark.published)

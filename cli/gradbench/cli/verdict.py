@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from gradbench import announce, config, store
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.compare import rule
-from gradbench.compare.verdict import Comparison, Policy
-from gradbench.gate import Judged
+from gradbench.config import loading
+from gradbench.gate import forms, rule
+from gradbench.gate.gate import Judged
+from gradbench.gate.verdict import Comparison, Policy
+from gradbench.results import store
 from gradbench.show import comparison as table
 from gradbench.show.console import console
 
@@ -53,7 +54,7 @@ def config_options(command: Command) -> Command:
         *, source: str, overrides: Sequence[str], only: Sequence[str], **others: Any
     ) -> int:
         finish_on_signals()
-        benchmark = config.only(config.load(source, overrides), only)
+        benchmark = loading.only(loading.load(source, overrides), only)
         return command(benchmark=benchmark, **others)
 
     return wrapped
@@ -74,7 +75,7 @@ def report_options(command: Command) -> Command:
         "--format",
         "formats",
         multiple=True,
-        type=click.Choice(["table", *announce.FORMATS]),
+        type=click.Choice(["table", *forms.FORMATS]),
         help="What to print; may be given several times.  [default: table]",
     )
     outputs = click.option(
@@ -102,7 +103,7 @@ def tell(
         if output in {None, "-"}:
             printed.append(form)
         else:
-            text = _table(found) if form == "table" else announce.FORMATS[form](found, policy)
+            text = _table(found) if form == "table" else forms.FORMATS[form](found, policy)
             store.write(Path(output), text)
     if "table" not in formats:
         table.comparisons(found, to=console(sys.stderr) if formats else None)
@@ -110,7 +111,7 @@ def tell(
         if form == "table":
             table.comparisons(found)
         else:
-            click.echo(announce.FORMATS[form](found, policy), nl=False)
+            click.echo(forms.FORMATS[form](found, policy), nl=False)
     return policy.exit_code(found)
 
 

@@ -272,8 +272,8 @@ def load(source: Source, params: Mapping[str, Any]) -> Loaded:
         raise ModelError(f"{source.path}: has changed since this run began; start a new run")
     if source.path.suffix == ".py":
         return _from_python(source.path, params)
-    from gradbench import blackbox
     from gradbench.stan import StanProgram
+    from gradbench.target import from_function
 
     try:
         if source.path.suffix == ".json":
@@ -282,7 +282,7 @@ def load(source: Source, params: Mapping[str, Any]) -> Loaded:
             data = {} if source.data is None else _data(source.data)
             code, folder = source.path.read_text(), source.path.parent
             program, reference = StanProgram(code, data, folder), None
-        return Loaded(blackbox.of_program(program), reference, program)
+        return Loaded(from_function.of_program(program), reference, program)
     except ModelError as error:
         raise ModelError(f"{source.path}: {error}") from error
 
@@ -290,10 +290,10 @@ def load(source: Source, params: Mapping[str, Any]) -> Loaded:
 def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
     import pymc as pm
 
-    from gradbench import blackbox
     from gradbench.logdensity import LogDensity
     from gradbench.reference import Reference
     from gradbench.stan import StanProgram
+    from gradbench.target import from_function
 
     spec = importlib.util.spec_from_file_location(f"gradbench.models._loaded_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -313,9 +313,9 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
         function = None
         if isinstance(model, LogDensity):
             function = model if initial is None else replace(model, initial=initial)
-            model, initial = blackbox.of_function(function), _starts(function)
+            model, initial = from_function.of_function(function), _starts(function)
         elif isinstance(model, StanProgram):
-            model, program = blackbox.of_program(model), model
+            model, program = from_function.of_program(model), model
     except Exception as error:
         what = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
         raise ModelError(f"{_line_in(path, error)}: {what}{error}") from error

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import cast
 
 from gradbench.errors import SamplerError, did_you_mean, pip_install
-from gradbench.samplers.base import Sampler
+from gradbench.sampler import Sampler
 
 
 def names() -> list[str]:

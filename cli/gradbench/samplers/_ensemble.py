@@ -6,15 +6,15 @@ from typing import Annotated, TypeVar
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import FloatArray
-from gradbench.samplers import base
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 Move = TypeVar("Move", bound=str)
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """No library has a default for ``walkers``; every run names its own."""
 
     walkers: int = Field(ge=2, le=100_000, description="walkers, at least twice the dimension")
@@ -45,7 +45,7 @@ def unsuited(target: Target, options: Options) -> str | None:
     return target.lacks(options.backend)
 
 
-class Batched(base.GradientFree):
+class Batched(sampler.GradientFree):
     """A target's log-density for all walkers at once."""
 
     def __init__(self, target: Target) -> None:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
-from gradbench.samplers.base import Backend
-from gradbench.target import Target
+from gradbench.sampler import Backend
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 Density = Callable[[Any], Any]
@@ -22,7 +22,7 @@ Run = Callable[[Any, Any], tuple[Any, Mapping[str, Any], Any]]
 """From a key and a state to draws (draws, ndim), statistics (draws,) each, and their gradients."""
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """The options of every JAX sampler."""
 
     tune: int = Field(1000, ge=1, description="warm-up steps, not kept")
@@ -120,7 +120,7 @@ class Chains(Checked):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,  # noqa: ARG002 - never shortened
+        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Run the chains from start (chains, ndim), waiting for each result on the device."""
         import jax

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import batch
 from gradbench.draws import FloatArray
 from gradbench.logdensity import LogDensity
 from gradbench.stan import UNCONSTRAINED
-from gradbench.target import Target
+from gradbench.target import batch
+from gradbench.target.target import Target
 
 ROUND_TRIP = 1e-6  # relative: the map and its inverse, both in floating point, agree to this
 LEVELS = (1e-300, 1 - 1e-10)  # of the cube: nearer to 1 its rounding is more than 1e-6 of the rest
@@ -94,14 +94,15 @@ class OfFunction:
     """
 
     def __init__(self, target: Target) -> None:
-        from gradbench import blackbox
+
+        from gradbench.target import from_function
 
         density = given(target)
         assert density is not None
         assert density.prior_transform is not None
         self._target, self._map = target, density.prior_transform
         self._is_transformed = density.transform
-        self._likelihood = blackbox.likelihood(density)
+        self._likelihood = from_function.likelihood(density)
 
     def transform(self, cube: FloatArray) -> FloatArray:
         """Return the point, shape (ndim,), that a point of the unit cube stands for.

@@ -9,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from gradbench import compat
+from gradbench import compat, sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
-from gradbench.target import Target
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 N_STEPS = (1, 4, 16, 64)  # from one point of the density check to another, until they stay inside
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """``pm.sample``'s options, with its defaults but for ``chains``."""
 
     chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
@@ -167,7 +166,7 @@ class Hamiltonian:
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         length = options or self._options
@@ -237,7 +236,7 @@ class Counter:
         return counted
 
 
-class GradientFree(base.GradientFree):
+class GradientFree(sampler.GradientFree):
     """A step method of PyMC that uses no gradient, on one target, ready to run.
 
     PyMC gives each variable a step method of its own, unless they are sampled as one block.
@@ -290,7 +289,7 @@ class GradientFree(base.GradientFree):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         length = options or self._options

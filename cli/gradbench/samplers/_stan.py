@@ -9,7 +9,7 @@ from gradbench import stan
 from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.stan import UNCONSTRAINED
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SAME = 1e-8  # relative: two unconstrained scales that agree to this are one
 

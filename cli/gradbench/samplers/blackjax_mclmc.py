@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from gradbench.samplers import _jax
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SUMMARY = "BlackJAX: microcanonical Langevin Monte Carlo in JAX, unadjusted (a small bias)"
 USES_GRADIENT = True

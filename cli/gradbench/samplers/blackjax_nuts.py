@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from gradbench.samplers import _jax
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SUMMARY = "BlackJAX: NUTS in JAX, diagonal or dense mass matrix"
 USES_GRADIENT = True

@@ -6,9 +6,10 @@ from typing import Any, cast
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import _jax, base
-from gradbench.target import Target
+from gradbench.samplers import _jax
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "BlackJAX: multi-path Pathfinder in JAX (an approximation)"
@@ -63,7 +64,7 @@ class Paths(_jax.Checked):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,  # noqa: ARG002 - never shortened
+        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Fit along the paths from start (paths, ndim), then resample their draws."""
         import jax

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import _prior, base
-from gradbench.target import Target
+from gradbench.samplers import _prior
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "dynesty: nested sampling, static or dynamic; weighted draws and the evidence"
@@ -18,7 +19,7 @@ EXTRA = "nested"
 DETUNED = {"sample": "rwalk", "walks": 5}
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """dynesty's options with its defaults; ``draws`` is its ``nlive``."""
 
     tune: Literal[0] = Field(0, description="nested sampling has no warm-up")
@@ -57,7 +58,7 @@ def build(target: Target, options: Options) -> "Nested":
     return Nested(target, options)
 
 
-class Nested(base.GradientFree):
+class Nested(sampler.GradientFree):
     """Nested sampling on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -80,7 +81,7 @@ class Nested(base.GradientFree):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,  # noqa: ARG002 - never shortened
+        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Run until what is left of the evidence is small."""
         import dynesty

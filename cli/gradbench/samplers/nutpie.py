@@ -9,11 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from gradbench import compat
+from gradbench import compat, sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
-from gradbench.samplers.base import Backend
-from gradbench.target import Target
+from gradbench.sampler import Backend
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "nutpie: NUTS in Rust; diagonal or low-rank mass matrix, numba or JAX"
@@ -39,7 +38,7 @@ OLDER: dict[Adaptation, dict[str, Any]] = {
 }  # what releases before 0.16.9, the last for Python 3.11, call each adaptation
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """``nutpie.sample``'s options with its defaults, but for ``chains``."""
 
     # With less to tune than this, nutpie's adaptation stops with an assertion.
@@ -110,7 +109,7 @@ class Nuts:
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         import nutpie

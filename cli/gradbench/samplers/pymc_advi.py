@@ -5,9 +5,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import base
-from gradbench.target import Target
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "PyMC: ADVI, a fitted normal, mean-field or full-rank (an approximation)"
@@ -17,7 +17,7 @@ EXTRA = ""
 DETUNED = {"learning_rate": 1e-7}
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """``pm.fit``'s options with its defaults; ``tune`` is its ``n``."""
 
     tune: int = Field(10_000, ge=1, description="steps of the optimizer")
@@ -92,7 +92,7 @@ class Fit:
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Fit from start (1, ndim), then draw."""
         length = options or self._options

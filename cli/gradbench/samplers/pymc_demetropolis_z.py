@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from gradbench.samplers import _pymc
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SUMMARY = "PyMC: DEMetropolis(Z), steps along differences of earlier draws"
 USES_GRADIENT = False

@@ -5,7 +5,7 @@ from functools import partial
 from pydantic import Field
 
 from gradbench.samplers import _pymc
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SUMMARY = "PyMC: HMC, trajectories of a fixed length, diagonal or dense mass matrix"
 USES_GRADIENT = True

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from gradbench.samplers import _pymc
-from gradbench.target import Target
+from gradbench.target.target import Target
 
 SUMMARY = "PyMC: random-walk Metropolis, one coordinate after another"
 USES_GRADIENT = False

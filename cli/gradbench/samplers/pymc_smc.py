@@ -6,9 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import _prior, _pymc, base
-from gradbench.target import Target
+from gradbench.samplers import _prior, _pymc
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "PyMC: sequential Monte Carlo, a population led from prior to posterior; evidence"
@@ -18,7 +19,7 @@ EXTRA = ""
 DETUNED = {"correlation_threshold": 0.3}
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """``pm.sample_smc``'s options with its defaults; a chain is a population."""
 
     tune: Literal[0] = Field(0, description="it has no warm-up: all its stages are one run")
@@ -52,7 +53,7 @@ def build(target: Target, options: Options) -> "Populations":
     return Populations(target, options)
 
 
-class Populations(base.GradientFree):
+class Populations(sampler.GradientFree):
     """Populations on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -94,7 +95,7 @@ class Populations(base.GradientFree):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the populations one after another, each from the prior to the posterior."""
         n = (options or self._options).draws

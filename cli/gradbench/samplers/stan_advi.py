@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, FloatArray
-from gradbench.samplers import _stan, base
-from gradbench.target import Target
+from gradbench.samplers import _stan
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "Stan: ADVI, a fitted normal, mean-field or full-rank (an approximation)"
@@ -17,7 +18,7 @@ EXTRA = "stan"
 DETUNED = {"tol_rel_obj": 0.5}
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """Stan's ``variational`` options with its defaults; ``tune`` is its ``iter``."""
 
     tune: int = Field(10_000, ge=1, description="steps of the optimizer at most")
@@ -58,7 +59,7 @@ class Fit(_stan.Posterior):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Fit from start (1, ndim), then draw."""
         length, ours = options or self._options, self._options

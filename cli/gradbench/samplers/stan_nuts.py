@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, FloatArray
-from gradbench.samplers import _stan, base
-from gradbench.target import Target
+from gradbench.samplers import _stan
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "Stan: NUTS, diagonal or dense mass matrix, on the model's Stan program"
@@ -25,7 +26,7 @@ STATS = {
 }  # ArviZ's names, and Stan's
 
 
-class Options(base.Options):
+class Options(sampler.Options):
     """The options of CmdStan's ``sample`` with its defaults, but for ``chains``."""
 
     chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
@@ -62,7 +63,7 @@ class Nuts(_stan.Posterior):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         length = options or self._options

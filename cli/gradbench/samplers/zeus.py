@@ -6,9 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
-from gradbench.samplers import _ensemble, base
-from gradbench.target import Target
+from gradbench.samplers import _ensemble
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 SUMMARY = "zeus: ensemble slice sampler; differential and other moves, or a mixture of them"
@@ -53,7 +54,7 @@ class Ensemble(_ensemble.Batched):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: base.Options | None = None,
+        options: sampler.Options | None = None,
     ) -> Draws:
         """Run warm-up and sampling from start (walkers, ndim)."""
         import zeus

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gradbench import samplers as known
 from gradbench.models import About
-from gradbench.samplers.base import Options, Sampler
+from gradbench.sampler import Options, Sampler
 from gradbench.show.console import console, table
 
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradbench.baseline import Baseline
-from gradbench.compare.verdict import LOUD, QUIET, Comparison, Row, Verdict
-from gradbench.compare.words import over_models, percent, time_per_evaluation, times
+from gradbench.gate.baseline import Baseline
+from gradbench.gate.verdict import LOUD, QUIET, Comparison, Row, Verdict
+from gradbench.gate.words import over_models, percent, time_per_evaluation, times
 from gradbench.show.console import console, item, significant, table
 
 STYLES: dict[Verdict, str] = {

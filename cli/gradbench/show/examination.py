@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from gradbench.batch import Form
-from gradbench.examine import Examination
+from gradbench.measure.check_model import Examination
 from gradbench.show.console import console, item, significant, table
+from gradbench.target.batch import Form
 
 BATCH_FORMS: Mapping[Form, str] = {
     "vectorized": "vectorized",

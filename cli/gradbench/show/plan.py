@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from gradbench.grid import Cell
+from gradbench.config.planning import Cell
 from gradbench.show.console import console
 
 

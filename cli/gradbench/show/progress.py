@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gradbench.grid import Cell
+from gradbench.config.planning import Cell
 from gradbench.show.console import console
 
 

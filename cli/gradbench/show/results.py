@@ -11,10 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradbench import grid, trust
-from gradbench.config import Benchmark, Published
-from gradbench.execute import Outcome
-from gradbench.report import Contest, Growth, Interval, Row, Summary, contests, growths, rows
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark, Published
+from gradbench.measure import statuses
+from gradbench.results.execute import Outcome
+from gradbench.results.tables import (
+    Contest,
+    Growth,
+    Interval,
+    Row,
+    Summary,
+    contests,
+    growths,
+    rows,
+)
 from gradbench.show.console import bare_table, console, item, significant
 
 TIGHT = (
@@ -55,7 +65,7 @@ def results(
     """Print a table for each model, all points of its sweep in one, and under it sentences."""
     to = to or console()
     against, grown = contests(found), growths(found)
-    for label, group in groupby(rows(found), key=lambda row: grid.split(row.model)[0]):
+    for label, group in groupby(rows(found), key=lambda row: planning.split(row.model)[0]):
         table = list(group)
         of_table = {row.model for row in table}
         title = label if len(of_table) > 1 else table[0].model
@@ -109,10 +119,10 @@ def _points(found: Sequence[Row]) -> list[_Column]:
     """Return a column with the sweep's parameters, if there are several points in the table."""
     if len({row.model for row in found}) == 1:
         return []
-    names = ", ".join(name for name, _ in grid.split(found[0].model)[1])
+    names = ", ".join(name for name, _ in planning.split(found[0].model)[1])
 
     def values(row: Row) -> str:
-        return ", ".join(value for _, value in grid.split(row.model)[1])
+        return ", ".join(value for _, value in planning.split(row.model)[1])
 
     return [_Column(names, values, 9, "left")]
 
@@ -201,10 +211,12 @@ def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
     diverged = [
         (row, f" {share:.1%}")
         for row in found
-        if (share := row.diverged or 0.0) > trust.DIVERGENT and "diverged" not in row.reason
+        if (share := row.diverged or 0.0) > statuses.DIVERGENT and "diverged" not in row.reason
     ]
     saturated = [
-        (row, f" {share:.1%}") for row in found if (share := row.saturated or 0.0) > trust.SATURATED
+        (row, f" {share:.1%}")
+        for row in found
+        if (share := row.saturated or 0.0) > statuses.SATURATED
     ]
     heavy = [(row, f" {row.heavy_tails}") for row in found if row.heavy_tails]
     alone = [(row, "") for row in found if row.ms_per_ess is not None and row.rhat is None]

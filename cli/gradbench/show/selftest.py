@@ -2,8 +2,8 @@
 
 from rich.text import Text
 
-from gradbench.compare.words import times
-from gradbench.selftest import Findings, Rate
+from gradbench.gate.selftest import Findings, Rate
+from gradbench.gate.words import times
 from gradbench.show.console import console, item, table
 
 

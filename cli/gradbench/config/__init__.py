@@ -1,0 +1,1 @@
+"""YAML to a frozen benchmark, and that to the cells that are run."""

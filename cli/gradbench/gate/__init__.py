@@ -1,0 +1,1 @@
+"""Rows to verdicts: did a sampler become less efficient?"""

@@ -1,0 +1,1 @@
+"""Cells to results: processes, clocks, limits and statuses."""

@@ -1,0 +1,369 @@
+"""The worker process: one model, one sampler, kept warm; names and numbers in and out.
+
+A fork of the nursery, or started as ``python -m gradbench.measure.worker FD PARENT``, with its
+thread pools already fixed in the environment. It answers one JSON request at a time; draws never
+leave it, except into a file.
+"""
+
+import ctypes
+import faulthandler
+import hashlib
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradbench import compat, models, samplers
+from gradbench.config.planning import Cell
+from gradbench.draws import Draws, FloatArray
+from gradbench.errors import GradbenchError
+from gradbench.measure import density_check, machine, slowdown
+from gradbench.measure.check_model import examine
+from gradbench.measure.result import Measured
+from gradbench.measure.slowdown import Planted
+from gradbench.models import Source
+from gradbench.records import from_plain, to_plain
+from gradbench.sampler import Built, Options
+from gradbench.stats import diagnostics
+from gradbench.stats.columns import Columns
+from gradbench.stats.diagnostics import Roles
+from gradbench.target.target import Init, Target
+from gradbench.timing import Duration, Stopwatch, Timing
+
+TRIED_FIRST: tuple[Init, ...] = ("own", "prior")  # made by the model's file: mistakes cost no cell
+N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
+
+
+class Session:
+    """What a worker holds between requests."""
+
+    def __init__(self) -> None:
+        self._target: Target | None = None
+        self._built: Built | None = None
+        self._options: Options | None = None
+        self._backend = ""
+        self._versions: dict[str, str] = {}
+        self._compiling = self._recompiling = Duration()
+
+    def describe(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
+        """Load a model; return its dimension and why each of its cells can't be run, if so."""
+        parsed = [Cell.from_json(cell) for cell in cells]
+        first = parsed[0]
+        loaded = _loaded(first)
+        target = Target(*loaded, init=first.init, counted=first.parameters)
+        target.require(first.init)
+        complaints = []
+        n_starts = 1
+        for cell in parsed:
+            sampler = samplers.load(cell.sampler_use)
+            options = sampler.Options(**cell.options)
+            complaints.append(sampler.unsuited(target, options))
+            n_starts = max(n_starts, options.n_starts)
+        if first.init in TRIED_FIRST:
+            tried = Target(*loaded, mode="FAST_COMPILE", init=first.init)
+            tried.starts(first.init, np.random.default_rng(0), n_starts)
+        return {"ndim": target.ndim, "complaints": complaints}
+
+    def shapes(self, cell: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every parameter of a cell's model, by name."""
+        return Target(*_loaded(Cell.from_json(cell))).shapes
+
+    def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
+        """Return what there is to say of a model on its own."""
+        return dict(to_plain(examine(from_plain(Source, source), params)))
+
+    def remedies(self, uses: list[str]) -> dict[str, str]:
+        """Return what installs the samplers that can't be imported here, by name."""
+        found = {use: samplers.remedy(use) for use in uses}
+        return {use: remedy for use, remedy in found.items() if remedy is not None}
+
+    def machine(self) -> dict[str, Any]:
+        """Return what this worker runs on, and its versions."""
+        return machine.describe()
+
+    def build(
+        self,
+        cell: dict[str, Any],
+        planted: dict[str, Any] | None = None,
+        *,
+        is_again: bool = False,
+    ) -> dict[str, Any]:
+        """Compile model and sampler, timed, and run a few untimed steps.
+
+        What is compiled again, since another worker that had it was closed, is counted apart.
+        """
+        stopwatch = Stopwatch()
+        target, built, options = _compiled(cell, Planted(**(planted or {})), stopwatch)
+        start = target.initial(np.random.default_rng(0), options.n_starts)
+        if (few := options.shortened(N_UNTIMED)) is not None:
+            built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
+        # The first touch of memory is dear, on a virtual machine above all: have as much of it
+        # mapped as the draws will take, or the first replicate alone would pay.
+        np.ones((options.n_starts, options.tune + options.draws, target.ndim))
+        self._target, self._built, self._options = target, built, options
+        self._backend = compat.backend_name(options.backend)
+        sampler = samplers.load(Cell.from_json(cell).sampler_use)
+        self._versions = machine.versions(sampler.LIBRARIES)
+        spent = stopwatch.timing.compile
+        self._compiling, self._recompiling = (
+            (Duration(), spent) if is_again else (spent, Duration())
+        )
+        return {}
+
+    def points(self) -> list[list[float]]:
+        """Return the points of the density check."""
+        points: list[list[float]] = density_check.points(self.target).tolist()
+        return points
+
+    def probe(self, at: list[list[float]], *, with_target: bool) -> dict[str, Any]:
+        """Return what the sampler's density, and the target's if asked, are at these points."""
+        return asdict(
+            density_check.probe(self.built, self.target if with_target else None, np.array(at))
+        )
+
+    def calibrate(self, cell: dict[str, Any], share: float) -> int:
+        """Return the planted work that makes one evaluation longer by this share."""
+        spent = []
+        for planted in (Planted(), Planted(work=slowdown.TRIAL)):
+            target, built, options = _compiled(cell, planted, Stopwatch())
+            points = target.initial(np.random.default_rng(0), options.n_starts)
+            spent.append(slowdown.seconds(built, points))
+        return slowdown.work_for(share, *spent)
+
+    def sample(self, cell: dict[str, Any], save: str | None) -> dict[str, Any]:
+        """Run one cell; return what was measured. ``save`` names the file for its draws."""
+        parsed = Cell.from_json(cell)
+        assert self._options is not None
+        load = machine.load()
+        machine.start_peak_memory()
+        rng = np.random.default_rng(parsed.start_seed)
+        start = self.target.starts(parsed.init, rng, self._options.n_starts)
+        stopwatch = Stopwatch()
+        draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
+        measured = self._measure(
+            draws,
+            start,
+            start_kind=self.target.meaning(parsed.init),
+            timing=replace(stopwatch.timing, compile=self._compiling),
+            recompile_s=self._recompiling.wall_s or None,
+            peak_memory_bytes=machine.peak_memory_bytes(),
+            load=load,
+        )
+        self._compiling = self._recompiling = Duration()
+        if save is not None:
+            self._save(draws, Path(save), parsed)
+        return measured.to_json()
+
+    @property
+    def target(self) -> Target:
+        """The compiled target."""
+        assert self._target is not None
+        return self._target
+
+    @property
+    def built(self) -> Built:
+        """The compiled sampler."""
+        assert self._built is not None
+        return self._built
+
+    def _measure(
+        self,
+        draws: Draws,
+        start: FloatArray,
+        *,
+        start_kind: str,
+        timing: Timing,
+        peak_memory_bytes: int,
+        load: float,
+        recompile_s: float | None = None,
+    ) -> Measured:
+        target, reference = self.target, self.target.reference
+        n_chains, n_draws, _ = draws.values.shape
+        frozen = diagnostics.is_frozen(draws.values, draws.groups)
+        nonfinite = np.asarray(~np.isfinite(draws.values).all(axis=(0, 1)))
+        return Measured(
+            timing=timing,
+            evaluations=draws.evaluations,
+            parameters=target.parameters,
+            diagnostics=_diagnostics(draws, target),
+            reference=reference,
+            reference_source=target.reference_source,
+            n_chains=n_chains,
+            n_draws=n_draws,
+            is_ensemble=len(np.unique(draws.groups)) < n_chains,
+            n_divergences=_count(draws, "diverging"),
+            acceptance_rate=draws.acceptance_rate,
+            peak_memory_bytes=peak_memory_bytes,
+            fingerprint=_fingerprint(draws),
+            backend=self._backend,
+            thread_pools=machine.thread_pools(),
+            load=load,
+            is_approximate=draws.is_approximate,
+            log_evidence=draws.log_evidence and draws.log_evidence[0],
+            log_evidence_se=draws.log_evidence and draws.log_evidence[1],
+            batch_form=target.batch_form,
+            frozen=_first(frozen, target),
+            nonfinite=_first(nonfinite, target),
+            uncounted=target.uncounted,
+            start=start_kind,
+            start_span=_span(start, draws),
+            is_weighted=draws.weights is not None,
+            n_saturated=_count(draws, "reached_max_treedepth"),
+            recompile_s=recompile_s,
+            versions=self._versions,
+        )
+
+    def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            attributes = {"cell": json.dumps(cell.to_json())}
+            compat.save_draws(
+                scratch,
+                self.target.named(draws.values, self.target.diagnosed),
+                draws.stats,
+                attributes,
+                dims=self.target.dims,
+                coords=self.target.coords,
+            )
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _loaded(cell: Cell) -> models.Loaded:
+    """Return a cell's model."""
+    assert cell.source is not None, "only a cell that was planned is run"
+    return models.load(cell.source, cell.params)
+
+
+def _compiled(
+    cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
+) -> tuple[Target, Built, Options]:
+    """Load a model and compile it for a cell's sampler; only the compiling is timed."""
+    parsed = Cell.from_json(cell)
+    sampler = samplers.load(parsed.sampler_use)
+    options = sampler.Options(**parsed.options)
+    if planted.is_detuned:
+        options = options.model_copy(update=dict(sampler.DETUNED))
+    loaded = _loaded(parsed)
+    slowdown.plant(loaded.model, planted)
+    stopwatch.start("compile")
+    mode = compat.mode(options.target_backend)
+    target = Target(*loaded, init=parsed.init, counted=parsed.parameters, mode=mode)
+    built = sampler.build(target, options)
+    stopwatch.stop()
+    return target, built, options
+
+
+def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
+    mean = None if target.reference is None else target.reference.mean
+    roles = Roles(target.is_free, target.is_candidate, target.may_tie)
+    with closing(Columns(draws.values, target.constrain, len(target.parameters))) as values:
+        if draws.weights is None:
+            return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
+        return diagnostics.compute_weighted(
+            values, draws.weights, draws.families, reference_mean=mean, roles=roles
+        )
+
+
+def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:
+    """Return the name of the first of those coordinates, shape (ndim,); None for none."""
+    return target.coordinates[int(np.argmax(those))] if those.any() else None
+
+
+def _span(start: FloatArray, draws: Draws) -> float | None:
+    """Return how far apart starting points (n, ndim) are, in sds of draws of chains, or None."""
+    if len(start) == 1 or draws.weights is not None:
+        return None
+    spans = [
+        np.ptp(start[:, i]) / sd
+        for i in range(start.shape[1])
+        if (sd := np.std(draws.values[..., i])) > 0 and np.isfinite(sd)
+    ]
+    return float(max(spans)) if spans else None
+
+
+def _count(draws: Draws, stat: str) -> int | None:
+    """Return for how many draws a statistic is true, None if the sampler doesn't report it."""
+    values = draws.stats.get(stat)
+    return None if values is None else int(np.count_nonzero(values))
+
+
+def _fingerprint(draws: Draws) -> str:
+    return hashlib.sha256(np.ascontiguousarray(draws.values).tobytes()).hexdigest()[:16]
+
+
+def serve(connection: "Connection[Any, Any]") -> None:
+    """Answer requests until the other side hangs up."""
+    session = Session()
+    known: dict[str, Callable[..., Any]] = {
+        name: getattr(session, name)
+        for name in (
+            "machine",
+            "remedies",
+            "describe",
+            "shapes",
+            "examine",
+            "build",
+            "points",
+            "probe",
+            "sample",
+            "calibrate",
+        )
+    }
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        try:
+            # Python's JSON has NaN and infinity, which tell one log-density from another.
+            reply = json.dumps({"ok": known[request["do"]](**request["with"])})
+        except Exception as error:
+            kind = type(error).__name__
+            said = str(error) if isinstance(error, GradbenchError) else f"{kind}: {error}"
+            details = traceback.format_exc()
+            reply = json.dumps({"error": said, "kind": kind, "details": details})
+        connection.send_bytes(reply.encode())
+
+
+def prepare(parent: int) -> None:
+    """Import what every worker needs and takes seconds; end with the process that has this id."""
+    die_with(parent)
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    import logging
+
+    logging.disable(logging.WARNING)
+    compat.pymc()
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to end this process when its parent is killed."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit(1)
+
+
+def main() -> None:
+    """Serve on the file descriptor given first, for the parent process given second."""
+    prepare(int(sys.argv[2]))
+    serve(Connection(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

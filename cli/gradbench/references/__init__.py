@@ -1,0 +1,1 @@
+"""Reference moments, from long runs of samplers that must agree."""

@@ -1,0 +1,130 @@
+"""From a plan to a results folder: every finished cell is on disk before the next one starts."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gradbench.config import planning
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import Cell
+from gradbench.errors import StoreError
+from gradbench.measure import machine
+from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.result import CellResult, Status
+from gradbench.measure.runner import Observer, Runner
+from gradbench.results import export, store, tables
+from gradbench.results.store import RunFolder
+from gradbench.results.tables import Summary
+
+
+class Display(Observer, Protocol):
+    """An observer that also counts cells."""
+
+    def planned(self, n: int) -> None:
+        """So many more cells will be run."""
+
+    def finished(self, n: int = 1) -> None:
+        """So many more cells are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where the results are, what they say, and whether the run was interrupted."""
+
+    folder: Path
+    found: Sequence[Summary]
+    is_interrupted: bool
+
+
+def start(benchmark: Benchmark, root: Path, display: Display, *, save_draws: bool) -> Outcome:
+    """Run a benchmark into a new folder below ``root``.
+
+    Raises:
+        ModelError, SamplerError: the plan can't be run; nothing was written.
+        SaveError: a result can't be written; those before it are kept.
+    """
+    cells = planning.cells(benchmark)
+    display.planned(len(cells))
+    with Runner(benchmark, display) as runner:
+        runner.preflight(cells)
+        about = {"machine": machine.describe(), "models": fingerprints(cells)}
+        folder = store.create(root, benchmark, about)
+        with store.locked(folder):
+            return _run(runner, cells, folder, display, save_draws=save_draws)
+
+
+def resume(
+    path: Path, display: Display, *, save_draws: bool, retry: Set[Status] = frozenset()
+) -> Outcome:
+    """Run what is missing in a run's folder, and again the cells of these statuses.
+
+    What a cell that is run again had is kept until its new result is there. Of a run that is
+    finished neither samplers nor models are asked for.
+
+    Raises:
+        StoreError: it is no run's folder, another process writes there, or a model has changed.
+        ModelError, SamplerError, SaveError: as in ``start``.
+    """
+    stored = store.read(path)
+    benchmark = stored.benchmark
+    kept = {result.cell.place for result in stored.results if result.status not in retry}
+    cells = [] if len(kept) == planning.size(benchmark) else planning.cells(benchmark)
+    for cell in cells:
+        if cell.source is not None and stored.models.get(cell.model) != cell.source.digest:
+            raise StoreError(
+                f"{path}: {cell.source.path} has changed since this run began;"
+                " restore the model, or start a new run"
+            )
+    todo = [cell for cell in cells if cell.place not in kept]
+    folder = RunFolder(path, {r.cell.place: r.cell.id for r in stored.results})
+    display.planned(len(todo) + len(kept))
+    display.finished(len(kept))
+    with store.locked(folder), Runner(benchmark, display) as runner:
+        runner.preflight(todo, must_suit="none")
+        return _run(runner, todo, folder, display, save_draws=save_draws)
+
+
+def _run(
+    runner: Runner,
+    cells: Sequence[Cell],
+    folder: RunFolder,
+    display: Display,
+    *,
+    save_draws: bool,
+) -> Outcome:
+    is_interrupted = False
+    try:
+        for found in runner.run(cells, folder.draws if save_draws else None):
+            keep(found, folder, display)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    return Outcome(folder.path, tabulate(folder), is_interrupted)
+
+
+def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) -> None:
+    """Write what was just found.
+
+    Raises:
+        SaveError: it can't be written; what was there before is untouched.
+    """
+    if isinstance(found, DensityCheck):
+        folder.add_check(found)
+    else:
+        folder.add(found)
+        display.finished()
+
+
+def tabulate(folder: RunFolder) -> list[Summary]:
+    """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
+    stored = store.read(folder.path)
+    summaries = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    store.write(folder.path / "results.csv", export.to_csv(summaries))
+    parameters = tables.parameter_rows(stored.results)
+    store.write(folder.path / "parameters.csv", export.to_csv(parameters))
+    return summaries
+
+
+def fingerprints(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return the fingerprint of each model's files, by label."""
+    return {cell.model: cell.source.digest for cell in cells if cell.source is not None}

@@ -1,0 +1,282 @@
+"""A run's folder: one JSON file per cell, written whole or not at all, read back in any state."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gradbench import records
+from gradbench.config import loading, planning
+from gradbench.config.loading import Benchmark
+from gradbench.config.planning import Place
+from gradbench.errors import SaveError, StoreError
+from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.result import SCHEMA_VERSION, CellResult
+
+SCRATCH = re.compile(r"\..+\.(\d+)\.tmp")  # what a process, named by its id, has not finished
+STALE_S = 60.0  # scratch lives for less: older than this, it is not another machine's at work
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run as read back: whatever of it was finished.
+
+    Attributes:
+        benchmark: the resolved config it was run with.
+        machine: what it ran on, and the versions.
+        models: fingerprints of the model files, by label.
+        checks: the density checks made so far.
+        results: finished cells, in the order of the plan.
+    """
+
+    benchmark: Benchmark
+    machine: Mapping[str, Any]
+    models: Mapping[str, str]
+    checks: Sequence[DensityCheck]
+    results: Sequence[CellResult]
+
+
+class RunFolder:
+    """The folder of one run, open for writing by one process at a time.
+
+    Args:
+        path: where it is.
+        ids: the names of those cells that are there; an older gradbench, whose samplers had fewer
+            options, gave the same cell another one.
+    """
+
+    def __init__(self, path: Path, ids: Mapping[Place, str] = MappingProxyType({})) -> None:
+        self.path = path
+        self._ids = ids
+
+    def add(self, result: CellResult) -> None:
+        """Write a finished cell; a result that can't be put as JSON is written as ``failed``.
+
+        Raises:
+            SaveError: it can't be written; what was there before is untouched.
+        """
+        try:
+            text = records.to_json(result.to_json())
+        except (TypeError, ValueError) as error:
+            failed = CellResult(result.cell, "failed", f"its result can't be written: {error}")
+            text = records.to_json(failed.to_json())
+        name = self._ids.get(result.cell.place, result.cell.id)
+        write(self.path / "cells" / f"{name}.json", text)
+
+    def add_check(self, check: DensityCheck) -> None:
+        """Write a model's density check.
+
+        Raises:
+            SaveError: it can't be written.
+        """
+        write(self.path / "density" / f"{planning.slug(check.model)}.json", records.to_json(check))
+
+    @property
+    def draws(self) -> Path:
+        """The folder for saved draws, made when first asked for.
+
+        Raises:
+            SaveError: it can't be made.
+        """
+        folder = self.path / "draws"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"{folder}: can't be made: {error.strerror}") from error
+        return folder
+
+
+def create(root: Path, benchmark: Benchmark, about: Mapping[str, Any]) -> RunFolder:
+    """Return a new folder ``root/<name>/<UTC time>/`` with the resolved config.
+
+    It has that name once it is whole: a run that is killed before leaves no folder that can't be
+    read. ``about`` goes into its ``run.json``: the machine, and the fingerprints of the models.
+
+    Raises:
+        SaveError: it can't be made.
+    """
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    parent = root / benchmark.name
+    try:
+        with new_folder(parent, stamp) as scratch:
+            for name in ("cells", "density"):
+                (scratch / name).mkdir()
+            write(scratch / "config.yaml", loading.dump(benchmark))
+            started = {"schema_version": SCHEMA_VERSION, "started": stamp, **about}
+            write(scratch / "run.json", records.to_json(started))
+            return RunFolder(_named(scratch, parent, stamp))
+    except OSError as error:
+        raise SaveError(f"{root}: can't make a results folder: {error.strerror}") from error
+
+
+@contextmanager
+def new_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Give a hidden folder, to be filled and then renamed; what is not renamed is removed.
+
+    So are those that killed processes left in ``parent``.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep(parent)
+    suffix = f".{os.getpid()}.tmp"
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=suffix, dir=parent))
+    try:
+        scratch.chmod(0o755)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[RunFolder]:
+    """Hold the folder for this process; the lock goes with the process, however it ends.
+
+    What an earlier process was writing when it was killed is removed.
+
+    Raises:
+        StoreError: another gradbench is writing there.
+        SaveError: the folder can't be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.path / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"{folder.path}: another gradbench is writing there; wait for it"
+        ) from error
+    except OSError as error:
+        raise SaveError(f"{folder.path}: can't be written to: {error.strerror}") from error
+    try:
+        for path in (folder.path, *(p for p in folder.path.iterdir() if p.is_dir())):
+            _sweep(path, is_held=True)
+        yield folder
+    finally:
+        lock.release()
+
+
+def read(path: Path) -> Stored:
+    """Return a run, finished or interrupted.
+
+    Raises:
+        StoreError: it is not a run's folder, or a file in it is damaged or too new.
+    """
+    if not (path / "run.json").is_file():
+        raise StoreError(f"{path}: not a results folder: there is no run.json in it")
+    about = _load(path / "run.json")
+    if not isinstance(about, dict) or about.get("schema_version", 0) > SCHEMA_VERSION:
+        raise StoreError(f"{path / 'run.json'}: not written by this or an older gradbench")
+    results = [_read_result(file) for file in sorted((path / "cells").glob("*.json"))]
+    benchmark = loading.restore(path / "config.yaml")
+    models, samplers = planning.places(benchmark)
+    results.sort(
+        key=lambda r: (
+            models.get(r.cell.model, 0),
+            r.cell.replicate,
+            samplers.get(r.cell.sampler, 0),
+        )
+    )
+    return Stored(
+        benchmark=benchmark,
+        machine=about.get("machine", {}),
+        models=about.get("models", {}),
+        checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
+        results=results,
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
+
+    A device or a pipe, such as /dev/stdout, is written to as it is.
+
+    Raises:
+        SaveError: it can't be written; a file of that name is as it was.
+    """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SaveError(f"{path}: can't be written: {error.strerror}") from error
+        return
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        raise SaveError(f"{path}: can't be written: {error.strerror}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _named(scratch: Path, parent: Path, name: str) -> Path:
+    """Rename a folder to ``parent/name``, or ``name-2`` and so on where another run was as quick.
+
+    Return its new path.
+    """
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            return scratch.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+            number += 1
+
+
+def _sweep(folder: Path, *, is_held: bool = False) -> None:
+    """Remove what killed processes were writing in a folder.
+
+    In one that this process holds that is all scratch; elsewhere other processes may be at work, of
+    this machine or of another one that shares the folder.
+    """
+    for path in folder.iterdir():
+        if match := SCRATCH.fullmatch(path.name):
+            with suppress(OSError):  # another process was quicker, or it isn't ours
+                if is_held or _is_abandoned(path, int(match[1])):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_abandoned(path: Path, pid: int) -> bool:
+    import psutil
+
+    return not psutil.pid_exists(pid) and time.time() - path.stat().st_mtime > STALE_S
+
+
+def _read_result(file: Path) -> CellResult:
+    try:
+        return CellResult.from_json(_load(file))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{file}: not a cell's result: {error}; delete it to run it again"
+        ) from error
+
+
+def _read_check(file: Path) -> DensityCheck:
+    try:
+        return records.from_plain(DensityCheck, _load(file))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StoreError(f"{file}: not a density check: {error}") from error
+
+
+def _load(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file}: can't be read as JSON: {error}") from error

@@ -1,0 +1,117 @@
+"""What a sampler is: one module in this folder that satisfies ``Sampler``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gradbench.draws import Draws, FloatArray
+from gradbench.target.target import Target
+from gradbench.timing import Stopwatch
+
+Backend = Literal["default", "c", "numba", "jax"]
+
+
+class Options(BaseModel):
+    """The options every sampler has; its fields are the keys in YAML.
+
+    A sampler's own ``Options`` derives from this, gives ``tune`` and ``draws`` its library's
+    defaults and says through ``n_starts`` how many starting points one run takes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    tune: int = Field(1000, ge=0, description="warm-up steps, not kept")
+    draws: int = Field(1000, ge=4, description="kept draws of each chain or walker")
+    backend: Backend = Field("default", description="what PyTensor compiles the model to")
+
+    @property
+    def n_starts(self) -> int:
+        """How many starting points one run takes: its chains, or its walkers."""
+        raise NotImplementedError
+
+    @property
+    def at_default(self) -> tuple[str, ...]:
+        """The names of the options that have their default."""
+        return tuple(
+            name
+            for name, field in type(self).model_fields.items()
+            if not field.is_required()
+            and getattr(self, name) == field.get_default(call_default_factory=True)
+        )
+
+    @property
+    def target_backend(self) -> Backend:
+        """What the target is compiled to, if not to the sampler's own backend."""
+        return self.backend
+
+    @classmethod
+    def fewest(cls, ndim: int) -> "Options":  # noqa: ARG003 - for those that need it
+        """Return the defaults, and the least that a target of this dimension takes of the rest."""
+        return cls()
+
+    def shortened(self, n: int) -> "Options | None":
+        """Return the same options with at most n warm-up steps and n draws: the untimed run.
+
+        None if a first run would have nothing to do that later ones haven't.
+        """
+        return self.model_copy(update={"tune": min(self.tune, n), "draws": min(self.draws, n)})
+
+
+class GradientFree:
+    """What is built of a sampler that uses no gradient."""
+
+    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
+        """Return None: it uses no gradient."""
+        return
+
+
+class Built(Protocol):
+    """A sampler compiled for one target and one set of options, ready to run many times."""
+
+    def logdensity(self, points: FloatArray) -> FloatArray:
+        """Return what this sampler's own code path gives at points (n, ndim), shape (n,)."""
+        ...
+
+    def gradient(self, points: FloatArray) -> FloatArray | None:
+        """Return its gradients at points (n, ndim), same shape; None if it uses none."""
+        ...
+
+    def sample(
+        self, start: FloatArray, *, seed: int, stopwatch: Stopwatch, options: Options | None = None
+    ) -> Draws:
+        """Run once from start (n_starts, ndim), marking warm-up and sampling on the stopwatch.
+
+        ``options`` replaces those it was built with, for the tiny untimed first run.
+        """
+        ...
+
+
+class Sampler(Protocol):
+    """A module in this folder. Importing it must not import its library."""
+
+    SUMMARY: str
+    """One line for ``gradbench list samplers``."""
+
+    USES_GRADIENT: bool
+    """Whether it evaluates gradients."""
+
+    LIBRARIES: Sequence[str]
+    """What it imports, by import name."""
+
+    EXTRA: str
+    """The extra of gradbench that installs them; empty for what every installation has."""
+
+    DETUNED: Mapping[str, Any]
+    """Options that make it worse on purpose: what ``gradbench selftest`` must catch."""
+
+    Options: type[Options]
+    """Validated options; the fields are the YAML keys."""
+
+    def unsuited(self, target: Target, options: Any) -> str | None:
+        """Return why it can't run on this target, and what to do about it, or None."""
+        ...
+
+    def build(self, target: Target, options: Any) -> Built:
+        """Compile everything that must be compiled before the first draw; timed as compile."""
+        ...
