@@ -227,7 +227,7 @@ def test_draws_far_away_leave_the_independent_parameters_a_number() -> None:
 
 def simulated_rows(
     name: str, rng: np.random.Generator, n_rows: int
-) -> tuple[Array, Array, Array, float]:
+) -> tuple[Array, Array, Array, float, Array]:
     """Return clean errors of second moments, (rows, 2, 10), spreads, ESS, and their worth."""
     shape = (n_rows, 2, 500, 10)
     scale = rng.standard_normal((*shape[:3], 1))
@@ -249,16 +249,17 @@ def simulated_rows(
     square_sd = np.sqrt(fourth - second**2)
     worth = diagnostics.n_independent(draws[0], of_squares=True)
     errors = (squares.mean(axis=2) - second) / square_sd
-    return errors, squares.std(axis=2) / square_sd, np.full((2, 10), 500.0), worth
+    heaviness = np.full(10, square_sd / (np.sqrt(2) * second))
+    return errors, squares.std(axis=2) / square_sd, np.full((2, 10), 500.0), worth, heaviness
 
 
 @pytest.mark.parametrize("name", ["shared scale", "Student t", "log-normal"])
 def test_heavy_tails_and_shared_scales_contradict_nothing(name: str) -> None:
     """Of 200 clean rows at most 2 are called wrong, and many are where no heed is paid to it."""
-    errors, spread, ess, worth = simulated_rows(name, RNG(15), 200)
+    errors, spread, ess, worth, heaviness = simulated_rows(name, RNG(15), 200)
     n_wrong = n_careless = 0
     for off, own in zip(errors, spread, strict=True):
-        sure = diagnostics.bounded(off, own)
+        sure = diagnostics.bounded(off, own, heaviness)
         n_wrong += diagnostics.is_overstated(ess, sure, n_independent=worth)
         n_wrong += bool(diagnostics.is_biased(sure, ess).any())
         n_careless += diagnostics.calibration(ess, off, n_independent=10).low > 1.25
@@ -273,6 +274,13 @@ def test_draws_from_far_outside_are_an_error() -> None:
     assert diagnostics.is_biased(diagnostics.bounded(far, own), np.full((2, 1), 1e3)).all()
     assert diagnostics.bounded(far, np.full((2, 1), np.nan)).tolist() == far.tolist()
     assert diagnostics.bounded(far, np.full((2, 1), 0.5)).tolist() == far.tolist()
+
+
+def test_a_normal_law_excuses_no_error() -> None:
+    """Where a law's tails are no heavier than a normal's, a spread is an error, not an excuse."""
+    off, own = np.full((2, 3), 2.0), np.full((2, 3), 100.0)
+    found = diagnostics.bounded(off, own, np.array([1.0, 1.1, np.nan]))
+    assert found[0] == pytest.approx([2.0, 1.0, 0.2])
 
 
 def test_rhat_across_is_nested_rhat() -> None:

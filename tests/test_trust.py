@@ -222,7 +222,7 @@ def heavy(replicate: int, **given: Any) -> CellResult:
 
 def test_moments_that_dont_exist_are_left_out() -> None:
     """A Cauchy keeps bulk and tail ESS, loses those of mean and square; the others lose nothing."""
-    one = np.ones(4)
+    one = np.array([np.nan, 1.0, 1.0, 1.0])
     reference = ReferenceMoments(
         mean=0 * one, sd=one, square_sd=one, mean_se=0 * one, variance_se=0 * one
     )
@@ -241,6 +241,18 @@ def test_moments_that_dont_exist_are_left_out() -> None:
     assert None not in (found[0].worst_ms_per_ess, found[0].ess_geometric_mean)
     said = "tails too heavy for a variance, so no ESS of mean and square (Pareto k): s x[0] "
     assert said in shown([heavy(r) for r in range(2)])
+
+
+def test_a_reference_knows_that_moments_exist() -> None:
+    """Draws from far out, such as stuck walkers give, are an error where the variance is known."""
+    one = np.ones(4)
+    known = ReferenceMoments(
+        mean=0 * one, sd=one, square_sd=2**0.5 * one, mean_se=0 * one, variance_se=0 * one
+    )
+    found = tables.summaries([heavy(r, reference=known) for r in range(2)])
+    assert found[0].heavy_tails is None
+    assert found[0].status in {"biased", "overstated"}
+    assert found[0].ms_per_ess is None
 
 
 def test_light_tails_are_not_called_heavy() -> None:

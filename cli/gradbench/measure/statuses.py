@@ -231,7 +231,8 @@ def existing(group: Sequence[CellResult]) -> list[CellResult]:
 
     Where the tails of all replicates together are too heavy for a variance, beyond what chance
     explains, there is none for a mean's error either: sd, ESS and errors of mean and square become
-    NaN, and without a mean that too. Bulk and tail ESS stay.
+    NaN, and without a mean that too. Bulk and tail ESS stay. A variance that a reference knows
+    exists, whatever the draws look like: walkers that are stuck far out look like a heavy tail.
     """
     costed = believed(group)
     if not costed:
@@ -239,6 +240,8 @@ def existing(group: Sequence[CellResult]) -> list[CellResult]:
     k = np.array([measured.diagnostics.pareto_k for measured in costed])
     n_tail = np.array([measured.diagnostics.n_tail for measured in costed])
     is_known = np.isfinite(k).all(axis=0)
+    if (reference := costed[0].reference) is not None:
+        is_known &= ~np.isfinite(reference.sd)
     if not is_known.any():
         return list(group)
     shape = np.where(is_known, k, 0).mean(axis=0)

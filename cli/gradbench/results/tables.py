@@ -567,6 +567,14 @@ def _spreads(measured: Measured) -> tuple[FloatArray, FloatArray]:
     return found.sd / reference.sd, found.square_sd / reference.square_sd
 
 
+def _heaviness(measured: Measured) -> FloatArray | None:
+    """Return the reference's sd of (x - mean)² over a normal law's: 1 there, 2 of t5."""
+    if (reference := measured.reference) is None:
+        return None
+    heaviness: FloatArray = reference.square_sd / (math.sqrt(2) * reference.sd**2)
+    return heaviness
+
+
 # -- replicates of one model and sampler -----------------------------------------------------
 
 
@@ -614,7 +622,8 @@ def _across(group: Sequence[CellResult]) -> _Across:
     if finished[0].reference is None:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
-    spreads = [_spreads(measured) for measured in finished]
+    spreads, heaviness = [_spreads(measured) for measured in finished], _heaviness(finished[0])
+    assert heaviness is not None
     claims = {
         "calibration": (
             [d.ess_mean for d in found],
@@ -639,7 +648,7 @@ def _across(group: Sequence[CellResult]) -> _Across:
         ess, off, se = np.array(claimed)[:, known], np.array(error)[:, known], error_se[known]
         worth = float(np.mean(worths))
         judged = diagnostics.calibration(ess, off, n_independent=worth, reference_se=se)
-        sure = diagnostics.bounded(off, np.array(spread)[:, known])
+        sure = diagnostics.bounded(off, np.array(spread)[:, known], heaviness[known])
         columns[name] = _number(judged.ratio)
         columns[f"{name}_low"] = _number(judged.low)
         columns[f"{name}_high"] = _number(judged.high)
@@ -673,7 +682,7 @@ def _times(ratio: float) -> str:
 def _alone(measured: Measured) -> _Across:
     """Return what one replicate says: an error far beyond chance contradicts its ESS."""
     error, _, error_se, _ = _errors(measured)
-    error = diagnostics.bounded(error, _spreads(measured)[0])
+    error = diagnostics.bounded(error, _spreads(measured)[0], _heaviness(measured))
     z = np.abs(_z(error, measured.diagnostics.ess_mean, error_se))
     z = np.where(np.abs(error) > diagnostics.BIASED_SD, np.nan_to_num(z), 0)
     worst = int(np.argmax(z))

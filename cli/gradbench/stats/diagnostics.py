@@ -668,20 +668,27 @@ def is_overstated(
     return sure.low > OVERSTATED
 
 
-def bounded(errors: FloatArray, spread: FloatArray) -> FloatArray:
-    """Return errors made smaller where the run's own sd is larger than the reference's.
+def bounded(
+    errors: FloatArray, spread: FloatArray, heaviness: FloatArray | None = None
+) -> FloatArray:
+    """Return errors made smaller where a heavy tail makes the run's own sd larger than it is.
 
     Of a heavy tail, such as squares have, one draw far out moves a mean by many of the errors that
     the reference's sd allows, yet by no more than about one of those that the run's own allows,
     which it raises as well. An error is therefore divided by what the own sd exceeds
     ``USUAL_SPREAD`` by: such a draw is worth two standard errors at most. The divisor is at most
-    ``MAX_SPREAD``: draws from far outside the posterior are an error.
+    ``MAX_SPREAD``, and 1 where the law has no heavier tails than a normal one: draws from far
+    outside the posterior, such as those of walkers that are stuck there, are an error.
 
     Args:
-        errors: in units of the reference's sd.
+        errors: in units of the reference's sd, shape (..., n).
         spread: the run's own sd over the reference's, same shape; NaN where unknown.
+        heaviness: shape (n,), the law's sd of (x - mean)² over that of a normal law of its sd; None
+            or NaN where unknown.
     """
-    return errors / np.fmin(np.fmax(spread / USUAL_SPREAD, 1.0), MAX_SPREAD)
+    law = np.full(errors.shape[-1:], np.nan) if heaviness is None else heaviness
+    most = np.clip(1 + MAX_SPREAD * (np.where(np.isnan(law), np.inf, law) - 1), 1.0, MAX_SPREAD)
+    return errors / np.fmin(np.fmax(spread / USUAL_SPREAD, 1.0), most)
 
 
 def _calibration(
