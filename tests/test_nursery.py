@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -120,24 +120,25 @@ def test_a_worker_may_die_alone(kept: Nursery) -> None:
     assert not second.is_alive
 
 
+def is_running(process: psutil.Process) -> bool:
+    """Return whether it runs; one that nobody has waited for yet does not."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 @needs_fork
 def test_workers_end_with_the_nursery(kept: Nursery, model_file: Write) -> None:
     """A nursery that is killed takes its workers along, and a runner starts another one."""
     one = Worker(kept.start, Limits())
-    process = psutil.Process(one._process.pid)
+    worker = psutil.Process(one._process.pid)
     os.kill(kept._process.pid, signal.SIGKILL)
-    with pytest.raises(Stopped, match="died of SIGKILL"):
-        one.call("machine")
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(psutil.NoSuchProcess):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                time.sleep(0.05)
-                continue
-        break
-    else:
-        pytest.fail("the worker lives on")
-    one.close()
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(worker)
+    with closing(one), pytest.raises(Stopped, match="died of SIGKILL"):
+        one.call("machine")
     runner, cells = runner_of(model_file(UNSEEDED))
     with runner:
         assert runner.shapes(cells[0]) == {"x": ()}
