@@ -243,6 +243,12 @@ def test_what_lacks_a_cost_names_the_row() -> None:
     results[2] = CellResult(results[2].cell, "crashed", "the worker died")
     (row,) = tables.rows(tables.summaries(results, [CHECK]))
     assert (row.status, row.n_status, row.reason) == ("crashed", 1, "the worker died")
+    assert row.lone_z is None
+    (alone,) = tables.rows(tables.summaries([result("nuts", 0)], [CHECK]))
+    assert alone.lone_z is not None
+    lost = CellResult(results[1].cell, "crashed", "the worker died")
+    (row,) = tables.rows(tables.summaries([result("nuts", 0), lost], [CHECK]))
+    assert row.lone_z is None, "one of two is not alone"
 
 
 def printed(found: list[tables.Summary], width: int = 100) -> str:

@@ -726,7 +726,7 @@ def _row(group: Sequence[Summary]) -> Row:
         error_sd=_mean(_values(group, "error_rms_sd")),
         log_evidence=_evidence(group),
         calibration=_calibration(first),
-        lone_z=_lone_z(costed),
+        lone_z=_lone_z(group),
         status=status,
         n_status=n_status,
         reason=reason,
@@ -784,10 +784,11 @@ def _calibration(summary: Summary) -> Interval | None:
     return Interval(summary.calibration, nan if low is None else low, nan if high is None else high)
 
 
-def _lone_z(costed: Sequence[Summary]) -> tuple[float, float] | None:
-    if len(costed) != 1 or costed[0].z_max is None:
+def _lone_z(group: Sequence[Summary]) -> tuple[float, float] | None:
+    (first, *others) = group
+    if others or first.status not in COSTED or first.z_max is None:
         return None
-    return costed[0].z_max, diagnostics.z_by_chance(costed[0].n_parameters or 1)
+    return first.z_max, diagnostics.z_by_chance(first.n_parameters or 1)
 
 
 def _by_cost(row: Row) -> tuple[bool, float]:
