@@ -109,7 +109,7 @@ REFUSED = {
     "a swept parameter given too": (
         "{dim: 2}, sweep: {dim: [3]}}",
         "{dim: 2}}",
-        "models.normal.sweep.dim: stands beside the sweep too",
+        "models.normal.sweep.dim: is set both directly and under sweep",
     ),
     "an empty sweep": (
         "{}, sweep: {dim: []}}",

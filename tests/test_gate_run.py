@@ -124,7 +124,7 @@ def test_a_baseline_is_small_text(home: Path, gradbench: Gradbench) -> None:
     first = home / "results" / "baselines" / "main"
     again = gradbench("baseline", "save", run_of(home), "main")
     assert again.returncode == 2
-    assert "--replace overwrites it" in again.stderr
+    assert "use --replace to overwrite it" in again.stderr
     assert gradbench("baseline", "save", run_of(home), "other").returncode == 0
     second = first.with_name("other")
     for name in ("replicates.csv", "config.yaml"):
@@ -215,7 +215,9 @@ def test_selftest_catches_what_it_plants(gradbench: Gradbench) -> None:
     """The same code passes, a worse tuning is caught and put down to evaluations."""
     done = gradbench("selftest", "small.yaml", "--only", "emcee", "--pairs", "8", "--gates", "20")
     assert "false alarms" in done.stdout, done.stderr
-    assert "worse tuning: caught, and put down to evaluations alone, in 1 of 1 cells" in done.stdout
+    assert (
+        "worse tuning: caught, and attributed to evaluations only, in 1 of 1 cells" in done.stdout
+    )
     assert done.returncode in {0, 1}, "on two dimensions the density is no part of the time"
 
 
@@ -223,7 +225,10 @@ BAD = {
     "one input": (["compare", "baseline:main"], "give two or more to compare"),
     "an unknown baseline": (["check", "small.yaml", "--baseline", "mian"], "did you mean 'main'?"),
     "a slash": (["compare", "baseline:a/b", "baseline:main"], "can't be a baseline's name"),
-    "no python": (["ab", "small.yaml", "--base", "/nope", "--head", "/nope"], "is no Python"),
+    "no python": (
+        ["ab", "small.yaml", "--base", "/nope", "--head", "/nope"],
+        "is not a runnable Python interpreter",
+    ),
     "nothing in common": (["compare", "baseline:main", "other.csv"], "no model and sampler in"),
     "an unknown label": (
         ["check", "small.yaml", "--baseline", "main", "--only", "nut"],

@@ -449,7 +449,7 @@ def test_data_that_a_program_lacks_are_told(tmp_path: Path) -> None:
     ("entry", "place", "words"),
     [
         ({"use": "./model.stan", "data": "none.json"}, "data", "can't be read: No such file"),
-        ({"use": "./model.stan", "data": "broken.json"}, "data", "is no JSON"),
+        ({"use": "./model.stan", "data": "broken.json"}, "data", "is not valid JSON"),
         ({"use": "./model.stan", "data": "list.json"}, "data", "must hold a JSON object"),
         ({"use": "gaussian", "data": "data.json"}, "data", "only a Stan program"),
         ({"use": "./model.stan", "params": {"n": 3}}, "params.n", "no such parameter"),

@@ -113,7 +113,7 @@ def test_the_table_fits(width: int, config: Write, gradbench: Run, tmp_path: Pat
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
     assert "\x1b" not in shown
-    assert ("not shown for want of width" in shown) == (width == 80)
+    assert ("hidden (terminal too narrow)" in shown) == (width == 80)
 
 
 REFUSED_MODELS = {

@@ -128,7 +128,7 @@ def test_damaged_lines_are_told(csv: Write) -> None:
     for text, said in (
         (whole[: whole.rindex("uniform")], ":3: cut short"),
         (whole.replace(",600,", ",many,", 1), ":2: not a line"),
-        (whole + whole.splitlines()[1] + "\n", "replicate 0 of nuts on normal stands twice"),
+        (whole + whole.splitlines()[1] + "\n", "replicate 0 of nuts on normal appears twice"),
         (whole.replace('{""tune"": 100}', '{""tune"": 9}', 1), ":3: nuts on normal has other"),
         (whole.splitlines()[0] + "\n", "no results in it"),
     ):

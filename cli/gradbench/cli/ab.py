@@ -26,14 +26,14 @@ from gradbench.show.progress import Display
     required=True,
     type=click.Path(path_type=Path),
     metavar="PYTHON",
-    help="An interpreter or virtual environment: what was.",
+    help="Baseline environment: an interpreter or a virtual environment.",
 )
 @click.option(
     "--head",
     required=True,
     type=click.Path(path_type=Path),
     metavar="PYTHON",
-    help="Another: what is.",
+    help="Environment under test: another one.",
 )
 @config_options
 @replicates_option
@@ -50,7 +50,7 @@ def command(
     formats: Sequence[str],
     outputs: Sequence[str],
 ) -> int:
-    """Run CONFIG on two interpreters by turns, and judge evaluations and time.
+    """Run CONFIG on two interpreters, interleaved, and judge evaluations and time.
 
     Both need gradbench, in the same version. The verdict is the exit code.
     """

@@ -11,7 +11,7 @@ from gradbench.show import comparison as table
 
 @click.group("baseline")
 def command() -> None:
-    """Keep runs that later ones are held against, in results/baselines/."""
+    """Save runs as baselines in results/baselines/, which later ones are compared with."""
 
 
 @command.command("save")

@@ -31,7 +31,7 @@ def command(
 ) -> int:
     """Set results side by side: runs' folders, results.csv files, or baseline:NAME.
 
-    The first is what the others are held against.
+    The first is what the others are compared with.
     """
     if len(sources) < 2:
         raise click.UsageError("give two or more to compare: BASE HEAD")

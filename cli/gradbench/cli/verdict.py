@@ -65,7 +65,7 @@ replicates_option = click.option(
     type=click.IntRange(1, 10_000),
     default=rule.LOOKS,
     show_default=True,
-    help="Of a cell that stays undecided.",
+    help="Maximum replicates per undecided cell.",
 )
 
 

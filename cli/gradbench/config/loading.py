@@ -493,7 +493,9 @@ def _sweep_problems(
 ) -> Iterator[ConfigError]:
     for name, values in sweep.items():
         if name in fixed:
-            yield document.error((*at, "sweep", name), "stands beside the sweep too; give it once")
+            yield document.error(
+                (*at, "sweep", name), "is set both directly and under sweep; give it once"
+            )
         if len({repr(value) for value in values}) < len(values):
             yield document.error((*at, "sweep", name), "has a value twice")
 

@@ -83,7 +83,7 @@ def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) ->
     """
     path = _path(name, root)
     if path.exists() and not replace:
-        raise StoreError(f"{path}: is there already; --replace overwrites it")
+        raise StoreError(f"{path}: already exists; use --replace to overwrite it")
     if not run.results:
         raise StoreError(f"{name}: the run has no results to keep")
     side = sides.of_run(name, run)

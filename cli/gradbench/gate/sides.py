@@ -203,7 +203,7 @@ def _series(
     replicate, seed, status, reason, fingerprint, *numbers = columns if records else [()] * 8
     for one, other in pairwise(replicate):
         if one == other:
-            raise DuplicateError(f"replicate {one} of {key[1]} on {key[0]} stands twice")
+            raise DuplicateError(f"replicate {one} of {key[1]} on {key[0]} appears twice")
     n_evaluations, ess, cpu_s = (np.array(column, dtype=np.float64) for column in numbers)
     return Series(
         setup=setup,

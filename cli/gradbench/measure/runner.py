@@ -494,7 +494,7 @@ def interpreter(path: Path) -> str:
             [str(python), "-P", "-c", ask], capture_output=True, text=True, timeout=120, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InterpreterError(f"{path}: is no Python that can be run: {error}") from error
+        raise InterpreterError(f"{path}: is not a runnable Python interpreter: {error}") from error
     if answer.returncode != 0:
         said = "".join(answer.stderr.strip().splitlines()[-1:])
         raise InterpreterError(

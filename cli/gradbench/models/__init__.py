@@ -377,7 +377,7 @@ def _data(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: can't be read: {error.strerror}") from error
     except ValueError as error:
-        raise ModelError(f"{path}: is no JSON: {error}") from error
+        raise ModelError(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(data, dict):
         raise ModelError(f"{path}: must hold a JSON object, the data by name")
     return data

@@ -9,7 +9,7 @@ from rich.text import Text
 from gradbench.gate.baseline import Baseline
 from gradbench.gate.verdict import LOUD, QUIET, Comparison, Row, Verdict
 from gradbench.gate.words import over_models, percent, time_per_evaluation, times
-from gradbench.show.console import console, item, significant, table
+from gradbench.show.console import console, fitted, item, significant, table
 
 STYLES: dict[Verdict, str] = {
     "regressed": "bold red",
@@ -37,6 +37,7 @@ WORDS: dict[str, Callable[[Row], str]] = {
     "model": lambda row: row.model,
     "sampler": lambda row: row.sampler,
 }
+# Where the terminal is narrow the last ones are hidden first.
 NUMBERS: dict[str, Callable[[Row], str]] = {
     "evals/ESS\nbase → head": _change,
     "evals/ESS\n[95 % CI]": lambda row: times(row.evaluations),
@@ -52,7 +53,10 @@ def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> No
         to.print(Text(comparison.sentence, style="bold"), soft_wrap=True)
         to.print(Text(f"{comparison.base} → {comparison.head}", style="dim"), soft_wrap=True)
     to.print()
-    to.print(_one(found[0]) if len(found) == 1 else _several(found))
+    if len(found) == 1:
+        to.print(fitted([*NUMBERS], lambda numbers: _one(found[0], numbers), to))
+    else:
+        to.print(_several(found))
     to.print()
     for comparison in found:
         # Of several heads each line says whose it is.
@@ -114,11 +118,11 @@ def baselines(stored: Sequence[Baseline]) -> None:
     to.print(shown)
 
 
-def _one(comparison: Comparison) -> Table:
-    shown = table(("verdict", *WORDS), tuple(NUMBERS))
+def _one(comparison: Comparison, numbers: Sequence[str]) -> Table:
+    shown = table(("verdict", *WORDS), numbers)
     quiet = comparison.having(*QUIET)
     for row in [*comparison.having(*LOUD), *quiet[:MAX_QUIET]]:
-        cells = [text(row) for text in (*WORDS.values(), *NUMBERS.values())]
+        cells = [text(row) for text in (*WORDS.values(), *(NUMBERS[name] for name in numbers))]
         shown.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
     if len(quiet) > MAX_QUIET:
         rest = len(quiet) - MAX_QUIET

@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, Literal
 
 from rich.box import Box
@@ -57,6 +57,33 @@ def table(left: Sequence[str], right: Sequence[str]) -> Table:
     for head in right:
         empty.add_column(head, justify="right", vertical=vertical, overflow="fold")
     return empty
+
+
+def fitted(columns: Sequence[str], render: Callable[[Sequence[str]], Table], to: Console) -> Table:
+    """Return the table with as many of the columns as the width has room for, the last dropped.
+
+    What is hidden is told in its caption.
+    """
+    shown = list(columns)
+    while not fits(render(shown), to) and len(shown) > 1:
+        shown.pop()
+    whole = render(shown)
+    if len(shown) < len(columns):
+        said = [*([whole.caption] if whole.caption else []), hidden(columns[len(shown) :])]
+        whole.caption, whole.caption_justify = "\n".join(map(str, said)), "left"
+    return whole
+
+
+def fits(shown: Table, to: Console) -> bool:
+    """Return whether a table can be shown without a word of it cut."""
+    unbounded = to.options.update(max_width=1000)
+    return to.measure(shown, options=unbounded).maximum <= to.width
+
+
+def hidden(heads: Sequence[str]) -> str:
+    """Return which columns are not there, in words."""
+    words = (head.replace("\n/", "/").replace("\n", " ") for head in heads)
+    return f"hidden (terminal too narrow): {', '.join(words)}"
 
 
 def significant(value: float | None) -> str:

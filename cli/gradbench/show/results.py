@@ -25,7 +25,7 @@ from gradbench.results.tables import (
     growths,
     rows,
 )
-from gradbench.show.console import bare_table, console, item, significant
+from gradbench.show.console import bare_table, console, fits, hidden, item, significant
 
 TIGHT = (
     0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
@@ -104,13 +104,11 @@ def _table(found: Sequence[Row], to: Console) -> Table:
     columns = list(every)
     while True:
         table = _render(found, columns)
-        unbounded = to.options.update(max_width=1000)
-        if to.measure(table, options=unbounded).maximum <= to.width or len(columns) <= 3:
+        if fits(table, to) or len(columns) <= 3:
             break
         columns.remove(min(columns, key=lambda column: column.rank))
     if len(columns) < len(every):
-        hidden = [c.head.replace("\n/", "/").replace("\n", " ") for c in every if c not in columns]
-        table.caption = f"not shown for want of width: {', '.join(hidden)}"
+        table.caption = hidden([column.head for column in every if column not in columns])
         table.caption_justify = "left"
     return table
 

@@ -44,7 +44,7 @@ def findings(found: Findings) -> None:
     for trial in found.trials:
         to.print(
             item(
-                f"{trial.what}: caught, and put down to {trial.factor} alone, in {trial.n_caught}"
+                f"{trial.what}: caught, and attributed to {trial.factor} only, in {trial.n_caught}"
                 f" of {len(trial.comparison.rows)} cells"
             )
         )
