@@ -1,6 +1,6 @@
 """From a plan to a results folder: every finished cell is on disk before the next one starts."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,11 +8,12 @@ from typing import Protocol
 from gradbench.config import planning
 from gradbench.config.loading import Benchmark
 from gradbench.config.planning import Cell
-from gradbench.errors import StoreError
+from gradbench.errors import ModelError, StoreError
 from gradbench.measure import machine
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import CellResult, Status
 from gradbench.measure.runner import Observer, Runner
+from gradbench.models import Source
 from gradbench.results import export, store, tables
 from gradbench.results.store import RunFolder
 from gradbench.results.tables import Summary
@@ -69,13 +70,14 @@ def resume(
     stored = store.read(path)
     benchmark = stored.benchmark
     kept = {result.cell.place for result in stored.results if result.status not in retry}
-    cells = [] if len(kept) == planning.size(benchmark) else planning.cells(benchmark)
-    for cell in cells:
-        if cell.source is not None and stored.models.get(cell.model) != cell.source.digest:
+    is_finished = len(kept) == planning.size(benchmark)
+    for label, source in _sources(benchmark, are_needed=not is_finished):
+        if stored.models.get(label) != source.digest:
             raise StoreError(
-                f"{path}: {cell.source.path} has changed since this run began;"
+                f"{path}: {source.path} has changed since this run began;"
                 " restore the model, or start a new run"
             )
+    cells = [] if is_finished else planning.cells(benchmark)
     todo = [cell for cell in cells if cell.place not in kept]
     folder = RunFolder(path, {r.cell.place: r.cell.id for r in stored.results})
     display.planned(len(todo) + len(kept))
@@ -83,6 +85,19 @@ def resume(
     with store.locked(folder), Runner(benchmark, display) as runner:
         runner.preflight(todo, must_suit="none")
         return _run(runner, todo, folder, display, save_draws=save_draws)
+
+
+def _sources(benchmark: Benchmark, *, are_needed: bool) -> Iterator[tuple[str, Source]]:
+    """Yield each model's files as they are now, by label; those that are gone only if needed."""
+    for label, entry in benchmark.models.items():
+        try:
+            source = entry.source(Path()).pinned
+        except ModelError:
+            if are_needed:
+                raise
+            continue
+        for suffix, _ in planning.points(entry.sweep):
+            yield label + suffix, source
 
 
 def _run(
