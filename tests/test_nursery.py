@@ -146,3 +146,14 @@ def test_workers_end_with_the_nursery(kept: Nursery, model_file: Write) -> None:
         os.kill(runner._nursery._process.pid, signal.SIGKILL)
         runner._close_workers()
         assert runner.shapes(cells[0]) == {"x": ()}
+
+
+@needs_fork
+def test_a_model_that_exits_is_a_death_with_its_code(model_file: Write) -> None:
+    """What a file does to its process is told of that process, not of another."""
+    runner, cells = runner_of(model_file("def model():\n    raise SystemExit(7)\n"))
+    with runner:
+        runner.preflight(cells)
+        found = [r for r in runner.run(cells) if isinstance(r, CellResult)]
+    assert {result.status for result in found} == {"crashed"}
+    assert all("exit code 7" in result.reason for result in found)

@@ -47,7 +47,7 @@ class Scripted:
 
     script: Answer = staticmethod(lambda *_: None)
     n_living = 0
-    memory_bytes = 100
+    pid = 1
 
     def __init__(self, *_: Any) -> None:
         self.is_alive = True
@@ -159,7 +159,8 @@ def test_memory_bounds_the_warm_workers(
 
     What no cell has told of yet is not compiled again: here no cell does.
     """
-    monkeypatch.setattr(machine, "memory_bytes", lambda: 100)
+    monkeypatch.setattr(machine, "memory_bytes", lambda _: 100)
+    monkeypatch.setattr(machine, "resident_bytes", lambda _: 200)
     monkeypatch.setattr(machine, "free_memory_bytes", lambda: 2 * total)
     n_built = 0
     living: list[int] = []

@@ -94,7 +94,7 @@ UNSUITED = "no [log-density] suits it"
 class Fake:
     """A worker that computes nothing: a sampler's label says what becomes of its cells."""
 
-    memory_bytes = 0
+    pid = 1
     is_alive = True
 
     def __init__(self, *_: object) -> None:

@@ -123,6 +123,16 @@ def memory_bytes(pid: int | None = None) -> int:
     return int(getattr(info, "pss", info.rss))
 
 
+def resident_bytes(pid: int | None = None) -> int:
+    """Return a process's memory, all of it that it shares included: more, but quickly had."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
 def free_memory_bytes() -> int:
     """Return the memory that can be had without swapping."""
     import psutil

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -71,9 +72,9 @@ class Nursery:
         self._socket = ours
 
     @property
-    def memory_bytes(self) -> int:
-        """What it takes, of what it shares with its forks its share."""
-        return machine.memory_bytes(self._process.pid)
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def wait(self) -> int:
         """Return the exit code of one that is gone."""
@@ -175,6 +176,7 @@ def _fork(control: socket.socket, connection: int, log: int) -> int:
         os.close(connection)
         os.close(log)
         return pid
+    code = 1
     try:
         control.close()
         os.setsid()
@@ -185,8 +187,15 @@ def _fork(control: socket.socket, connection: int, log: int) -> int:
         # A model file that draws its data without a seed must differ from worker to worker.
         np.random.seed()  # noqa: NPY002 - it is the global state that forks have in common
         worker.serve(Connection(connection))
+        code = 0
+    except SystemExit as end:  # a model's file may call exit()
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os._exit(0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _waited(pid: int, do: str) -> int | None:

@@ -112,9 +112,9 @@ class Worker:
         return self._process.poll() is None
 
     @property
-    def memory_bytes(self) -> int:
-        """What it takes, of what it shares its share."""
-        return machine.memory_bytes(self._process.pid) if self.is_alive else 0
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -377,13 +377,15 @@ class Runner:
 
     def _make_room(self, *, is_for_one_more: bool) -> None:
         """Close idle workers, least recently used first, until all together have their room."""
-        if not self._workers:
-            return
-        taken = {sampler: worker.memory_bytes for sampler, worker in self._workers.items()}
-        beside = sum(worker.memory_bytes for worker in self._spares) + machine.memory_bytes()
-        beside += self._nursery.memory_bytes if self._nursery is not None else 0
-        reserved = max(taken.values()) if is_for_one_more else 0
-        while taken and beside + sum(taken.values()) + reserved > self._total_bytes:
+        others = [None, *(worker.pid for worker in self._spares)]  # None is this process
+        others += [] if self._nursery is None else [self._nursery.pid]
+        for measure in (machine.resident_bytes, machine.memory_bytes):  # the second takes long
+            taken = {sampler: measure(worker.pid) for sampler, worker in self._workers.items()}
+            free = self._total_bytes - sum(map(measure, others))
+            free -= max(taken.values(), default=0) if is_for_one_more else 0
+            if sum(taken.values()) <= free:
+                return
+        while taken and sum(taken.values()) > free:
             oldest = next(iter(taken))
             del taken[oldest]
             self._workers.pop(oldest).close()
