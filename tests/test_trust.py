@@ -306,3 +306,19 @@ def test_older_results_are_read() -> None:
     assert statuses.judge(older.measured, GATES) == ("ok", "")
     nested = {**plain, "measured": {**plain["measured"], "n_chains": 1, "log_evidence": -3.0}}
     assert told([CellResult.from_json(nested)]) == ["ok"]
+
+
+@pytest.mark.parametrize("name", ["normal", "Student t", "Cauchy"])
+def test_a_long_tail_is_thinned(name: str) -> None:
+    """A tail of 40,000 draws has the shape that all of them give, to a hundredth."""
+    rng = RNG(3)
+    draws = {
+        "normal": lambda: rng.standard_normal(40_000),
+        "Student t": lambda: rng.standard_t(2.5, 40_000),
+        "Cauchy": lambda: rng.standard_cauchy(40_000),
+    }[name]()
+    tail = np.sort(np.abs(draws))
+    thinned = diagnostics._pareto_k(tail)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnostics, "MAX_FITTED", len(tail))
+        assert thinned == pytest.approx(diagnostics._pareto_k(tail), abs=0.01)

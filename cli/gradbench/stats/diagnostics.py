@@ -42,6 +42,7 @@ MAX_CORRELATED = 1000  # parameters, evenly picked, whose correlations are looke
 MAX_CORRELATED_MEANS = 5000  # and means of their draws, of all chains together
 N_BATCHES = 50  # of draws: each is 8 autocorrelation times long where 400 draws are effective
 MAX_TAIL = 0.2  # of the draws, in one tail: Vehtari et al. (2024)
+MAX_FITTED = 5000  # exceedances, evenly picked: of more, k is the same to two digits
 MIN_TAIL = 5  # exceedances that a tail is fitted to: fewer say nothing, likewise
 OF_CHAINS = (
     "rhat",
@@ -909,14 +910,15 @@ def _pareto_k(exceedances: FloatArray) -> float:
     Zhang & Stephens (2009) on sorted exceedances, with the weakly informative prior about 1/2 of
     Vehtari et al. (2024), Appendix G.
     """
-    n = len(exceedances)
+    largest, n = exceedances[-1], len(exceedances)
+    if n > MAX_FITTED:
+        n = MAX_FITTED
+        exceedances = exceedances[((np.arange(n) + 0.5) / n * len(exceedances)).astype(int)]
     n_points = 30 + int(n**0.5)
     quartile = exceedances[int(n / 4 + 0.5) - 1]
     if not quartile > exceedances[0]:
         return math.nan
-    theta = 1 / exceedances[-1] + (1 - np.sqrt(n_points / (np.arange(n_points) + 0.5))) / (
-        3 * quartile
-    )
+    theta = 1 / largest + (1 - np.sqrt(n_points / (np.arange(n_points) + 0.5))) / (3 * quartile)
     shapes = np.log1p(-theta[:, None] * exceedances).mean(axis=1)
     weights = special.softmax(n * (np.log(-theta / shapes) - shapes - 1))
     shape = np.log1p(-(weights @ theta) * exceedances).mean()
