@@ -282,6 +282,8 @@ def test_an_option_that_is_new(
     new = {**SETUP, "options": {**old, "moves": moves}, "defaults": defaults}
     assert only(gate.compare(base, make(32, setup=new))).verdict == verdict
     assert only(gate.compare(make(32, setup=new), base)).verdict == verdict
+    named_alike = {**new, "params": {**SETUP["params"], "moves": 1}}
+    assert only(gate.compare(base, make(32, setup=named_alike))).verdict == "not comparable"
     other = {**new, "options": {**old, "a": 3.0, "moves": moves}}
     assert only(gate.compare(base, make(32, setup=other))).verdict == "not comparable"
 

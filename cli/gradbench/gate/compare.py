@@ -88,8 +88,9 @@ def differences(before: Series, after: Series) -> Iterator[str]:
     """Yield in what the two sides don't ask the same question."""
     for name in ("params", "options"):
         was, now = before.setup[name], after.setup[name]
+        new = _new(before, after) if name == "options" else set()
         for option in dict.fromkeys([*was, *now]):
-            if was.get(option) != now.get(option) and option not in _new(before, after):
+            if was.get(option) != now.get(option) and option not in new:
                 yield f"{option} is {_shown(now, option)}, was {_shown(was, option)}"
     for name in ("init", "n_parameters"):
         was, now = before.setup[name], after.setup[name]
