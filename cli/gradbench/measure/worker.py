@@ -103,8 +103,8 @@ class Session:
 
         What is compiled again, since another worker that had it was closed, is counted apart.
         """
-        stopwatch = Stopwatch()
-        target, built, options = _compiled(cell, Planted(**(planted or {})), stopwatch)
+        parsed, stopwatch = Cell.from_json(cell), Stopwatch()
+        target, built, options = _compiled(parsed, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
         if (few := options.shortened(N_UNTIMED)) is not None:
             built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
@@ -113,8 +113,7 @@ class Session:
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
         self._backend = compat.backend_name(options.backend)
-        sampler = samplers.load(Cell.from_json(cell).sampler_use)
-        self._versions = machine.versions(sampler.LIBRARIES)
+        self._versions = machine.versions(samplers.load(parsed.sampler_use).LIBRARIES)
         spent = stopwatch.timing.compile
         self._compiling, self._recompiling = (
             (Duration(), spent) if is_again else (spent, Duration())
@@ -134,9 +133,9 @@ class Session:
 
     def calibrate(self, cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""
-        spent = []
+        parsed, spent = Cell.from_json(cell), []
         for planted in (Planted(), Planted(work=slowdown.TRIAL)):
-            target, built, options = _compiled(cell, planted, Stopwatch())
+            target, built, options = _compiled(parsed, planted, Stopwatch())
             points = target.initial(np.random.default_rng(0), options.n_starts)
             spent.append(slowdown.seconds(built, points))
         return slowdown.work_for(share, *spent)
@@ -247,20 +246,17 @@ def _loaded(cell: Cell) -> models.Loaded:
     return models.load(cell.source, cell.params)
 
 
-def _compiled(
-    cell: dict[str, Any], planted: Planted, stopwatch: Stopwatch
-) -> tuple[Target, Built, Options]:
+def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Target, Built, Options]:
     """Load a model and compile it for a cell's sampler; only the compiling is timed."""
-    parsed = Cell.from_json(cell)
-    sampler = samplers.load(parsed.sampler_use)
-    options = sampler.Options(**parsed.options)
+    sampler = samplers.load(cell.sampler_use)
+    options = sampler.Options(**cell.options)
     if planted.is_detuned:
         options = options.model_copy(update=dict(sampler.DETUNED))
-    loaded = _loaded(parsed)
+    loaded = _loaded(cell)
     slowdown.plant(loaded.model, planted)
     stopwatch.start("compile")
     mode = compat.mode(options.target_backend)
-    target = Target(*loaded, init=parsed.init, counted=parsed.parameters, mode=mode)
+    target = Target(*loaded, init=cell.init, counted=cell.parameters, mode=mode)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options
