@@ -54,7 +54,16 @@ def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> No
         to.print(Text(f"{comparison.base} → {comparison.head}", style="dim"), soft_wrap=True)
     to.print()
     if len(found) == 1:
-        to.print(fitted([*NUMBERS], lambda numbers: _one(found[0], numbers), to))
+        numbers = [*NUMBERS]
+        to.print(
+            fitted(
+                numbers,
+                lambda some: _one(found[0], some),
+                to,
+                expendable=numbers[:0:-1],
+                head=str,
+            )
+        )
     else:
         to.print(_several(found))
     to.print()

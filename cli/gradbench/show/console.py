@@ -3,12 +3,14 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import IO, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO, Literal, TypeVar
 
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
+
+Column = TypeVar("Column")
 
 BARE = Box(
     "    \n    \n ── \n    \n ── \n    \n    \n    \n"
@@ -59,31 +61,38 @@ def table(left: Sequence[str], right: Sequence[str]) -> Table:
     return empty
 
 
-def fitted(columns: Sequence[str], render: Callable[[Sequence[str]], Table], to: Console) -> Table:
-    """Return the table with as many of the columns as the width has room for, the last dropped.
+def fitted(
+    columns: Sequence[Column],
+    render: Callable[[Sequence[Column]], Table],
+    to: Console,
+    *,
+    expendable: Iterable[Column],
+    head: Callable[[Column], str],
+) -> Table:
+    """Return the table of as many columns as can be shown without a word of them cut.
 
     What is hidden is told in its caption.
+
+    Args:
+        columns: all of them.
+        render: makes the table of some.
+        to: where it is shown.
+        expendable: those that may be hidden, the least needed first.
+        head: what stands above a column.
     """
-    shown = list(columns)
-    while not fits(render(shown), to) and len(shown) > 1:
-        shown.pop()
-    whole = render(shown)
-    if len(shown) < len(columns):
-        said = [*([whole.caption] if whole.caption else []), hidden(columns[len(shown) :])]
-        whole.caption, whole.caption_justify = "\n".join(map(str, said)), "left"
-    return whole
-
-
-def fits(shown: Table, to: Console) -> bool:
-    """Return whether a table can be shown without a word of it cut."""
+    shown, table = list(columns), render(columns)
     unbounded = to.options.update(max_width=1000)
-    return to.measure(shown, options=unbounded).maximum <= to.width
-
-
-def hidden(heads: Sequence[str]) -> str:
-    """Return which columns are not there, in words."""
-    words = (head.replace("\n/", "/").replace("\n", " ") for head in heads)
-    return f"hidden (terminal too narrow): {', '.join(words)}"
+    for column in expendable:
+        if to.measure(table, options=unbounded).maximum <= to.width:
+            break
+        shown.remove(column)
+        table = render(shown)
+    if hidden := [head(column) for column in columns if column not in shown]:
+        words = (text.replace("\n/", "/").replace("\n", " ") for text in hidden)
+        said = [table.caption] if table.caption else []
+        said.append(f"hidden (terminal too narrow): {', '.join(words)}")
+        table.caption, table.caption_justify = "\n".join(map(str, said)), "left"
+    return table
 
 
 def significant(value: float | None) -> str:

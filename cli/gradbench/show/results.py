@@ -25,11 +25,12 @@ from gradbench.results.tables import (
     growths,
     rows,
 )
-from gradbench.show.console import bare_table, console, fits, hidden, item, significant
+from gradbench.show.console import bare_table, console, fitted, item, significant
 
 TIGHT = (
     0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
 )
+FEWEST = 3  # columns, however narrow the terminal is
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
 ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
@@ -101,16 +102,13 @@ def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
 def _table(found: Sequence[Row], to: Console) -> Table:
     """Return the table with as many columns as the width has room for, the least needed dropped."""
     every = [*_points(found), *COLUMNS]
-    columns = list(every)
-    while True:
-        table = _render(found, columns)
-        if fits(table, to) or len(columns) <= 3:
-            break
-        columns.remove(min(columns, key=lambda column: column.rank))
-    if len(columns) < len(every):
-        table.caption = hidden([column.head for column in every if column not in columns])
-        table.caption_justify = "left"
-    return table
+    return fitted(
+        every,
+        lambda some: _render(found, some),
+        to,
+        expendable=sorted(every, key=lambda column: column.rank)[:-FEWEST],
+        head=lambda column: column.head,
+    )
 
 
 def _points(found: Sequence[Row]) -> list[_Column]:
