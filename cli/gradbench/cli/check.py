@@ -1,6 +1,7 @@
 """``gradbench check``."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def command(
     """
     stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
     if click.get_current_context().params["only"]:
-        stored = stored.only(dict.fromkeys(cell.key for cell in planning.cells(benchmark)))
+        stored = stored.only(product(*planning.places(benchmark)))
     with Display(is_quiet=quiet) as display:
         judged = gate.check(benchmark, root, stored, display, max_replicates=max_replicates)
     return tell_judged(judged, policy, formats, outputs)

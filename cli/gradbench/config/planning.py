@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from gradbench.config.loading import DEFAULT_INIT, Benchmark, ModelEntry
+from gradbench.config.loading import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
 from gradbench.models import Source
 from gradbench.records import from_plain
 from gradbench.target.target import Init
@@ -123,14 +123,12 @@ def cells(benchmark: Benchmark) -> list[Cell]:
 
 def places(benchmark: Benchmark) -> tuple[dict[str, int], dict[str, int]]:
     """Return the places of models and of samplers in the plan, by label; nothing is loaded."""
-    models, samplers = (
-        [label + suffix for label, entry in entries.items() for suffix, _ in points(entry.sweep)]
-        for entries in (benchmark.models, benchmark.samplers)
-    )
-    return (
-        {label: i for i, label in enumerate(models)},
-        {label: i for i, label in enumerate(samplers)},
-    )
+
+    def numbered(entries: Mapping[str, ModelEntry | SamplerEntry]) -> dict[str, int]:
+        labels = (label + suffix for label, e in entries.items() for suffix, _ in points(e.sweep))
+        return {label: i for i, label in enumerate(labels)}
+
+    return numbered(benchmark.models), numbered(benchmark.samplers)
 
 
 def size(benchmark: Benchmark) -> int:

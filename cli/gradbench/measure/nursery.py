@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -86,13 +86,15 @@ class Nursery:
         Raises:
             OSError: the nursery is gone.
         """
-        return Forked(self, self.ask("fork", connection, log))
+        return Forked(self, self.ask("fork", descriptors=(connection, log)))
 
-    def ask(self, do: str, *given: int) -> Any:
-        """Return an answer; what a fork is given are descriptors, otherwise a process id."""
-        fds = given if do == "fork" else ()
-        request = json.dumps({"do": do, "with": () if fds else given}).encode()
-        socket.send_fds(self._socket, [request], fds)
+    def ask(self, do: str, pid: int = 0, *, descriptors: Sequence[int] = ()) -> Any:
+        """Return an answer: to ``fork``, given descriptors, or to ``poll`` and ``wait``, of a pid.
+
+        Raises:
+            OSError: the nursery is gone.
+        """
+        socket.send_fds(self._socket, [json.dumps([do, pid]).encode()], descriptors)
         if reply := self._socket.recv(MAX_BYTES):
             return json.loads(reply)
         raise ConnectionResetError("the nursery is gone")
@@ -160,11 +162,11 @@ def main() -> None:
     gc.freeze()  # what is here stays: a collector that looks at it would copy its pages
     with socket.socket(fileno=int(sys.argv[1])) as control:
         while True:
-            request, fds, *_ = socket.recv_fds(control, MAX_BYTES, 2)
+            request, descriptors, *_ = socket.recv_fds(control, MAX_BYTES, 2)
             if not request:
                 return
-            asked = json.loads(request)
-            answer = _fork(control, *fds) if fds else _waited(asked["with"][0], asked["do"])
+            do, pid = json.loads(request)
+            answer = _fork(control, *descriptors) if do == "fork" else _waited(pid, do)
             control.sendall(json.dumps(answer).encode())
 
 

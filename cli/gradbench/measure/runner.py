@@ -127,15 +127,10 @@ class Worker:
         self._process.wait()
 
     def _enforce(self, deadline: float) -> None:
-        import psutil
-
         if time.monotonic() > deadline:
             self._end()
             raise Stopped("timeout", f"not done after {self._limits.timeout_s:g} s")
-        try:
-            used = psutil.Process(self._process.pid).memory_info().rss
-        except psutil.NoSuchProcess:
-            return
+        used = machine.resident_bytes(self.pid)
         if used > self._limits.memory_bytes:
             self._end()
             limit = self._limits.memory_bytes / 2**20
