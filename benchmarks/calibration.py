@@ -172,7 +172,7 @@ def verdicts(
     rows = [
         [CellResult(cell(r), "ok", measured=runs[i]) for r, i in enumerate(pick)] for pick in picks
     ]
-    # What `report.summaries` asks for the status of a row, without its hundred other columns.
+    # What `tables.summaries` asks for the status of a row, without its hundred other columns.
     return [tables._across(row).status or "ok" for row in rows]
 
 

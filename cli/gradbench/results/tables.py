@@ -567,10 +567,10 @@ def _spreads(measured: Measured) -> tuple[FloatArray, FloatArray]:
     return found.sd / reference.sd, found.square_sd / reference.square_sd
 
 
-def _heaviness(measured: Measured) -> FloatArray | None:
-    """Return the reference's sd of (x - mean)² over a normal law's: 1 there, 2 of t5."""
+def _heaviness(measured: Measured) -> FloatArray:
+    """Return the reference's sd of (x - mean)² over a normal law's: 1 there, 2 of t5; or NaN."""
     if (reference := measured.reference) is None:
-        return None
+        return np.full(len(measured.parameters), np.nan)
     heaviness: FloatArray = reference.square_sd / (math.sqrt(2) * reference.sd**2)
     return heaviness
 
@@ -623,7 +623,6 @@ def _across(group: Sequence[CellResult]) -> _Across:
         return _Across(columns)
     errors = [_errors(measured) for measured in finished]
     spreads, heaviness = [_spreads(measured) for measured in finished], _heaviness(finished[0])
-    assert heaviness is not None
     claims = {
         "calibration": (
             [d.ess_mean for d in found],

@@ -669,9 +669,7 @@ def is_overstated(
     return sure.low > OVERSTATED
 
 
-def bounded(
-    errors: FloatArray, spread: FloatArray, heaviness: FloatArray | None = None
-) -> FloatArray:
+def bounded(errors: FloatArray, spread: FloatArray, heaviness: FloatArray) -> FloatArray:
     """Return errors made smaller where a heavy tail makes the run's own sd larger than it is.
 
     Of a heavy tail, such as squares have, one draw far out moves a mean by many of the errors that
@@ -684,11 +682,11 @@ def bounded(
     Args:
         errors: in units of the reference's sd, shape (..., n).
         spread: the run's own sd over the reference's, same shape; NaN where unknown.
-        heaviness: shape (n,), the law's sd of (x - mean)² over that of a normal law of its sd; None
-            or NaN where unknown.
+        heaviness: shape (n,), the law's sd of (x - mean)² over that of a normal law of its sd; NaN
+            where unknown.
     """
-    law = np.full(errors.shape[-1:], np.nan) if heaviness is None else heaviness
-    most = np.clip(1 + MAX_SPREAD * (np.where(np.isnan(law), np.inf, law) - 1), 1.0, MAX_SPREAD)
+    law = np.where(np.isnan(heaviness), np.inf, heaviness)
+    most = np.clip(1 + MAX_SPREAD * (law - 1), 1.0, MAX_SPREAD)
     return errors / np.fmin(np.fmax(spread / USUAL_SPREAD, 1.0), most)
 
 
