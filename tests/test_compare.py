@@ -13,7 +13,7 @@ from gradbench.gate import rule
 from gradbench.gate.sides import Series, Side
 from gradbench.gate.verdict import Comparison, Policy, Row
 
-SETUP = {
+SETUP: dict[str, Any] = {
     "params": {"dim": 5},
     "options": {"tune": 100, "draws": 200},
     "init": "uniform",
