@@ -13,13 +13,14 @@ from gradbench.logdensity import LogDensity
 from gradbench.measure import check_model, density_check
 from gradbench.models import Source
 from gradbench.records import from_plain, to_json
+from gradbench.sampler import Evaluator
 from gradbench.target import from_function
 from gradbench.target.target import Target
 
 pm = compat.pymc()
 
 
-class Planted:
+class Planted(Evaluator):
     """A sampler's view of a density, wrong as asked."""
 
     def __init__(self, target: Target, *, value: Any = None, gradient: Any = None) -> None:
@@ -32,9 +33,6 @@ class Planted:
     def gradient(self, points: FloatArray) -> FloatArray | None:
         found = np.array([self._target.logdensity_and_gradient(x)[1] for x in points])
         return found if self._gradient is None else np.asarray(self._gradient(found))
-
-    def sample(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
 
 
 class Slopeless(Planted):

@@ -1,8 +1,11 @@
 """What a sampler is: one module in this folder that satisfies ``Sampler``."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from gradbench.draws import Draws, FloatArray
@@ -10,6 +13,8 @@ from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 Backend = Literal["default", "c", "numba", "jax"]
+
+N_REHEARSED = 20  # steps of the short run that warms caches before the first timed one
 
 
 class Options(BaseModel):
@@ -50,41 +55,58 @@ class Options(BaseModel):
         """Return the defaults, and the least that a target of this dimension takes of the rest."""
         return cls()
 
-    def shortened(self, n: int) -> "Options | None":
-        """Return the same options with at most n warm-up steps and n draws: the untimed run.
 
-        None if a first run would have nothing to do that later ones haven't.
-        """
-        return self.model_copy(update={"tune": min(self.tune, n), "draws": min(self.draws, n)})
+Chosen = TypeVar("Chosen", bound=Options)
 
 
-class GradientFree:
-    """What is built of a sampler that uses no gradient."""
+class Evaluator(ABC):
+    """What a sampler evaluates, as the density check asks for it."""
 
-    def gradient(self, points: FloatArray) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: it uses no gradient."""
-        return
-
-
-class Built(Protocol):
-    """A sampler compiled for one target and one set of options, ready to run many times."""
-
+    @abstractmethod
     def logdensity(self, points: FloatArray) -> FloatArray:
         """Return what this sampler's own code path gives at points (n, ndim), shape (n,)."""
-        ...
 
-    def gradient(self, points: FloatArray) -> FloatArray | None:
+    def gradient(self, points: FloatArray) -> FloatArray | None:  # noqa: ARG002 - for those that have one
         """Return its gradients at points (n, ndim), same shape; None if it uses none."""
-        ...
+        return None
 
-    def sample(
-        self, start: FloatArray, *, seed: int, stopwatch: Stopwatch, options: Options | None = None
+    def reaches(self, points: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which of the points (n, ndim) it can come to at all, shape (n,): all of them."""
+        return np.full(len(points), True)
+
+
+class Built(Evaluator):
+    """A sampler compiled for one target and one set of options, ready to run many times."""
+
+    def rehearse(self, start: FloatArray) -> None:
+        """Do what only a first run does, as lazy imports, before one is timed: nothing."""
+
+    @abstractmethod
+    def sample(self, start: FloatArray, *, seed: int, stopwatch: Stopwatch) -> Draws:
+        """Run once from start (n_starts, ndim), marking warm-up and sampling on the stopwatch."""
+
+
+class OfAnyLength(Built, Generic[Chosen]):
+    """What is built of a sampler that can run for any length: it rehearses with a short run."""
+
+    def __init__(self, options: Chosen) -> None:
+        self._options = options
+
+    @abstractmethod
+    def run(
+        self, start: FloatArray, *, tune: int, draws: int, seed: int, stopwatch: Stopwatch
     ) -> Draws:
-        """Run once from start (n_starts, ndim), marking warm-up and sampling on the stopwatch.
+        """Run once from start (n_starts, ndim), whatever the options' own tune and draws."""
 
-        ``options`` replaces those it was built with, for the tiny untimed first run.
-        """
-        ...
+    def sample(self, start: FloatArray, *, seed: int, stopwatch: Stopwatch) -> Draws:
+        """Run once from start (n_starts, ndim), as long as the options say."""
+        tune, draws = self._options.tune, self._options.draws
+        return self.run(start, tune=tune, draws=draws, seed=seed, stopwatch=stopwatch)
+
+    def rehearse(self, start: FloatArray) -> None:
+        """Run a few steps from start (n_starts, ndim)."""
+        tune, draws = (min(n, N_REHEARSED) for n in (self._options.tune, self._options.draws))
+        self.run(start, tune=tune, draws=draws, seed=0, stopwatch=Stopwatch())
 
 
 class Sampler(Protocol):

@@ -19,6 +19,7 @@ from gradbench.errors import ModelError
 from gradbench.measure import density_check
 from gradbench.measure.density_check import Probe
 from gradbench.reference import Reference
+from gradbench.sampler import Evaluator
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.target.target import ReferenceMoments, Target
@@ -106,7 +107,7 @@ def loaded(form: str) -> tuple[Target, Reference | None]:
     ), reference
 
 
-class Itself:
+class Itself(Evaluator):
     """A target seen as a sampler sees it: a point at a time, gradients by reverse mode."""
 
     def __init__(self, target: Target) -> None:
@@ -117,9 +118,6 @@ class Itself:
 
     def gradient(self, points: FloatArray) -> FloatArray:
         return np.array([self._target.logdensity_and_gradient(x)[1] for x in points])
-
-    def sample(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
 
 
 @cache

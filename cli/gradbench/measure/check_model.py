@@ -15,6 +15,7 @@ from gradbench.measure import density_check
 from gradbench.measure.density_check import DensityCheck
 from gradbench.models import Source
 from gradbench.records import from_plain
+from gradbench.sampler import Evaluator
 from gradbench.stan import UNCONSTRAINED
 from gradbench.target.batch import Form
 from gradbench.target.target import Target
@@ -144,7 +145,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     )
 
 
-class _Itself:
+class _Itself(Evaluator):
     """The target's densities of many points at once: a sampler that only evaluates."""
 
     def __init__(self, target: Target) -> None:
@@ -157,9 +158,6 @@ class _Itself:
         if self._target.lacks("gradient") is not None:
             return None
         return np.array([self._target.logdensity_and_gradient(x)[1] for x in points])
-
-    def sample(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
 
 
 def _scales(target: Target) -> list[Scale]:

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from gradbench.draws import FloatArray
-from gradbench.sampler import Built
+from gradbench.sampler import Evaluator
 from gradbench.target.target import Target
 
 N_POINTS = 8
@@ -137,7 +137,7 @@ def outside(target: Target, inside: FloatArray) -> FloatArray:
 
 
 @np.errstate(all="ignore")
-def probe(built: Built, target: Target | None, at: FloatArray) -> Probe:
+def probe(built: Evaluator, target: Target | None, at: FloatArray) -> Probe:
     """Return what the sampler says at the points (n, ndim), and what the target says there.
 
     All points are asked for at once and in random order, so that those outside the support have
@@ -156,7 +156,7 @@ def probe(built: Built, target: Target | None, at: FloatArray) -> Probe:
         values.tolist(),
         None if slopes is None else slopes.tolist(),
         # Nested sampling alone is held to a cube's floating-point numbers.
-        reached=built.reaches(at).tolist() if hasattr(built, "reaches") else None,
+        reached=built.reaches(at).tolist(),
     )
     return seen if target is None else _with_target(seen, target, at)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradbench import timing
 from gradbench.draws import FloatArray
-from gradbench.sampler import Built
+from gradbench.sampler import Evaluator
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -57,7 +57,7 @@ def plant(model: "pm.Model", planted: Planted) -> None:
             pm.Potential("planted_work", zero * pt.sum(pt.sin(angles + variables[0].sum())))
 
 
-def seconds(built: Built, points: FloatArray) -> float:
+def seconds(built: Evaluator, points: FloatArray) -> float:
     """Return the CPU seconds of one call of the density or gradient that a sampler uses.
 
     Args:

@@ -42,7 +42,6 @@ from gradbench.target.target import Init, Target
 from gradbench.timing import Duration, Stopwatch, Timing
 
 TRIED_FIRST: tuple[Init, ...] = ("own", "prior")  # made by the model's file: mistakes cost no cell
-N_UNTIMED = 20  # steps of the run that warms caches and lazy imports before the first timed one
 
 
 class Session:
@@ -106,8 +105,7 @@ class Session:
         parsed, stopwatch = Cell.from_json(cell), Stopwatch()
         target, built, options = _compiled(parsed, Planted(**(planted or {})), stopwatch)
         start = target.initial(np.random.default_rng(0), options.n_starts)
-        if (few := options.shortened(N_UNTIMED)) is not None:
-            built.sample(start, seed=0, stopwatch=Stopwatch(), options=few)
+        built.rehearse(start)
         # The first touch of memory is dear, on a virtual machine above all: have as much of it
         # mapped as the draws will take, or the first replicate alone would pay.
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))

@@ -45,10 +45,11 @@ def unsuited(target: Target, options: Options) -> str | None:
     return target.lacks(options.backend)
 
 
-class Batched(sampler.GradientFree):
+class Batched(sampler.OfAnyLength[sampler.Chosen]):
     """A target's log-density for all walkers at once."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, options: sampler.Chosen) -> None:
+        super().__init__(options)
         self._target = target
         self.logdensity(np.zeros((2, target.ndim)))
 

@@ -40,10 +40,6 @@ class Options(sampler.Options):
         """Only the sampler's own density is compiled by JAX."""
         return "default"
 
-    def shortened(self, n: int) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: all is compiled ahead of time, nothing is left to a first run."""
-        return
-
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: the GPU that was asked for isn't there, or JAX can't compile the density."""
@@ -57,7 +53,7 @@ def unsuited(target: Target, options: Options) -> str | None:
     return target.lacks("jax")
 
 
-class Checked:
+class Checked(sampler.Built):
     """A target's log-density in JAX, on a device, and what the density check asks of it."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -120,7 +116,6 @@ class Chains(Checked):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Run the chains from start (chains, ndim), waiting for each result on the device."""
         import jax

@@ -127,7 +127,7 @@ class Chains:
         )
 
 
-class Hamiltonian:
+class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
     """A step method of PyMC that follows gradients, on one target, ready to run.
 
     Args:
@@ -144,8 +144,8 @@ class Hamiltonian:
         step: Callable[..., Any],
         stats: dict[str, str],
     ) -> None:
-        self._target, self._options = target, options
-        self._make_step, self._stats = step, stats
+        super().__init__(options)
+        self._target, self._make_step, self._stats = target, step, stats
         self._density = target.model.logp_dlogp_function(ravel_inputs=True, mode=target.mode)
         self._density.trust_input = True
         self._density.set_extra_values({})
@@ -160,35 +160,35 @@ class Hamiltonian:
         """Return the gradients the step method itself gets, at points (n, ndim)."""
         return np.array([self._density([x])[1] for x in points])
 
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
-        length = options or self._options
         generators, seeds = compat.spawn_generators(seed, len(start))
         ran = self._chains.run(
             self._step(start, seeds[0]),
             start,
             generators,
-            tune=length.tune,
-            draws=length.draws,
+            tune=tune,
+            draws=draws,
             stopwatch=stopwatch,
         )
         stats = {ours: ran.stat(theirs) for ours, theirs in self._stats.items()}
         # A trajectory's first state is evaluated once more before its leapfrog steps.
         n_grad = stats["n_steps"].astype(int) + 1
-        kept = {name: stat[:, length.tune :] for name, stat in stats.items()}
+        kept = {name: stat[:, tune:] for name, stat in stats.items()}
         return Draws(
             values=ran.values(self._target.variables),
             groups=np.arange(len(start)),
             evaluations=Evaluations(
-                n_grad_warmup=int(n_grad[:, : length.tune].sum()),
-                n_grad_sampling=int(n_grad[:, length.tune :].sum()),
+                n_grad_warmup=int(n_grad[:, :tune].sum()),
+                n_grad_sampling=int(n_grad[:, tune:].sum()),
             ),
             stats=kept,
             acceptance_rate=float(kept["acceptance_rate"].mean()),
@@ -236,7 +236,7 @@ class Counter:
         return counted
 
 
-class GradientFree(sampler.GradientFree):
+class GradientFree(sampler.OfAnyLength[Options]):
     """A step method of PyMC that uses no gradient, on one target, ready to run.
 
     PyMC gives each variable a step method of its own, unless they are sampled as one block.
@@ -260,7 +260,8 @@ class GradientFree(sampler.GradientFree):
         n_each: int,
         accepted: str | None,
     ) -> None:
-        self._target, self._options, self._accepted = target, options, accepted
+        super().__init__(options)
+        self._target, self._accepted = target, accepted
         mode = {} if target.mode is None else {"mode": target.mode}
         self._step = step(model=target.model, compile_kwargs=mode)
         self._methods = getattr(self._step, "methods", [self._step])
@@ -283,23 +284,23 @@ class GradientFree(sampler.GradientFree):
         first = self._from(0, points)
         return self._from(int(np.nanargmax(first)), points) if np.isfinite(first).any() else first
 
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
-        length = options or self._options
         generators, _ = compat.spawn_generators(seed, len(start))
         ran = self._chains.run(
             self._step,
             start,
             generators,
-            tune=length.tune,
-            draws=length.draws,
+            tune=tune,
+            draws=draws,
             stopwatch=stopwatch,
             count=lambda: self._counter.n,
         )
@@ -307,7 +308,7 @@ class GradientFree(sampler.GradientFree):
         if self._accepted is not None:
             sizes = [sum(self._size(name) for name in m.var_names) for m in self._methods]
             rates = [
-                ran.stat(self._accepted, method)[:, length.tune :].mean()
+                ran.stat(self._accepted, method)[:, tune:].mean()
                 for method in range(len(self._methods))
             ]
             rate = float(np.average(rates, weights=sizes))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench import stan
+from gradbench import sampler, stan
 from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.errors import ModelError
 from gradbench.stan import UNCONSTRAINED
@@ -38,14 +38,15 @@ def evaluations(runs: Sequence[Mapping[str, Any]], *, has_warmup: bool) -> Evalu
     )
 
 
-class Posterior:
+class Posterior(sampler.OfAnyLength[sampler.Chosen]):
     """A Stan program whose unconstrained vector is the target's, perhaps in another order.
 
     Raises:
         ModelError: its parameters are not the model's, or are transformed in another way.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, options: sampler.Chosen) -> None:
+        super().__init__(options)
         assert target.stan_program is not None
         self.target = target
         self.program = stan.load(target.stan_program)

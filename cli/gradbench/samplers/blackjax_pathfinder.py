@@ -6,7 +6,6 @@ from typing import Any, cast
 import numpy as np
 from pydantic import Field
 
-from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
 from gradbench.samplers import _jax
 from gradbench.target.target import Target
@@ -64,7 +63,6 @@ class Paths(_jax.Checked):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Fit along the paths from start (paths, ndim), then resample their draws."""
         import jax

@@ -43,10 +43,6 @@ class Options(sampler.Options):
         """One, unused: live points come from the prior."""
         return 1
 
-    def shortened(self, n: int) -> None:  # noqa: ARG002 - the protocol's signature
-        """Return None: a run can't be told to be short."""
-        return
-
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: no likelihood, or a prior that can't be mapped from the unit cube."""
@@ -58,7 +54,7 @@ def build(target: Target, options: Options) -> "Nested":
     return Nested(target, options)
 
 
-class Nested(sampler.GradientFree):
+class Nested(sampler.Built):
     """Nested sampling on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -81,7 +77,6 @@ class Nested(sampler.GradientFree):
         *,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,  # noqa: ARG002 - never shortened
     ) -> Draws:
         """Run until what is left of the evidence is small."""
         import dynesty

@@ -70,13 +70,13 @@ def build(target: Target, options: Options) -> "Nuts":
     return Nuts(target, options)
 
 
-class Nuts:
+class Nuts(sampler.OfAnyLength[Options]):
     """NUTS on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
         import nutpie
 
-        self._options = options
+        super().__init__(options)
         self._ndim = target.ndim
         self._watch = _Watch()
         if options.backend == "jax":
@@ -103,19 +103,18 @@ class Nuts:
         gradients: FloatArray = np.array([self._density(x)[1] for x in theirs])[:, self._ours]
         return gradients
 
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
         import nutpie
 
-        tune = (options or self._options).tune
-        draws = (options or self._options).draws
         chains = len(start)
         compiled = self._started(start)
         self._watch.begin(tune, draws, chains, stopwatch)

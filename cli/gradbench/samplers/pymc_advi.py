@@ -45,7 +45,7 @@ def build(target: Target, options: Options) -> "Fit":
     return Fit(target, options)
 
 
-class Fit:
+class Fit(sampler.OfAnyLength[Options]):
     """A normal and the steps that fit it, ready to run from its first state."""
 
     def __init__(self, target: Target, options: Options) -> None:
@@ -53,7 +53,7 @@ class Fit:
         import pytensor
         from pytensor.compile.mode import get_mode
 
-        self._options = options
+        super().__init__(options)
         mode = {} if target.mode is None else {"mode": target.mode}
         kind = pm.ADVI if options.family == "mean_field" else pm.FullRankADVI
         inference = kind(model=target.model, random_seed=0)
@@ -86,32 +86,32 @@ class Fit:
         gradients: FloatArray = np.array([self._at(x)[1] for x in points])[:, self._back]
         return gradients
 
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Fit from start (1, ndim), then draw."""
-        length = options or self._options
         rng = np.random.default_rng(seed)
         self._reset(rng)
         self._mean.set_value(start[0, self._order])
         stopwatch.start("warmup")
-        for step in range(length.tune):
+        for step in range(tune):
             if np.isnan(self._step()):
                 raise FloatingPointError(f"the objective became NaN at step {step + 1}")
         stopwatch.start("sampling")
         mean, covariance = self._fitted()
-        noise = rng.standard_normal((length.draws, len(mean)))
+        noise = rng.standard_normal((draws, len(mean)))
         values = mean + noise @ np.linalg.cholesky(covariance).T
         stopwatch.stop()
         return Draws(
             values=np.ascontiguousarray(values[None][..., self._back]),
             groups=np.zeros(1, dtype=np.int64),
-            evaluations=Evaluations(n_grad_warmup=length.tune),
+            evaluations=Evaluations(n_grad_warmup=tune),
             is_approximate=True,
         )
 

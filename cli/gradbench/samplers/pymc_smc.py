@@ -53,14 +53,14 @@ def build(target: Target, options: Options) -> "Populations":
     return Populations(target, options)
 
 
-class Populations(sampler.GradientFree):
+class Populations(sampler.OfAnyLength[Options]):
     """Populations on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
         import pymc as pm
         from pymc.pytensorf import compile as pymc_compile
 
-        self._options = options
+        super().__init__(options)
         mode = {} if target.mode is None else {"mode": target.mode}
         self._kernel = getattr(pm.smc, options.kernel)(
             draws=options.draws,
@@ -89,26 +89,26 @@ class Populations(sampler.GradientFree):
             ]
         )
 
-    def sample(
+    def run(
         self,
         start: FloatArray,  # noqa: ARG002 - populations start from the prior
         *,
+        tune: int,  # noqa: ARG002 - it has none
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the populations one after another, each from the prior to the posterior."""
-        n = (options or self._options).draws
         counter = _pymc.Counter()
         values, families, evidence = [], [], []
         for chain, rng in enumerate(np.random.default_rng(seed).spawn(self._options.chains)):
             stopwatch.start("sampling")
-            particles, ancestors = self._run(rng, n, counter)
+            particles, ancestors = self._population(rng, draws, counter)
             stopwatch.stop()
             values.append(particles)
-            families.append(ancestors + chain * n)
+            families.append(ancestors + chain * draws)
             evidence.append(float(np.squeeze(self._kernel.log_marginal_likelihood)))
-        size = len(values) * n
+        size = len(values) * draws
         error = np.std(evidence, ddof=1) / np.sqrt(len(evidence)) if len(evidence) > 1 else np.nan
         back = np.argsort(self._order)
         return Draws(
@@ -150,7 +150,7 @@ class Populations(sampler.GradientFree):
         names = self._kernel._prior_var_names
         return {name: np.array(v) for name, v in zip(names, drawn, strict=True)}
 
-    def _run(self, rng: np.random.Generator, n: int, counter: _pymc.Counter) -> Any:
+    def _population(self, rng: np.random.Generator, n: int, counter: _pymc.Counter) -> Any:
         """Return the last particles (n, ndim), and which of the first each descends from."""
         kernel, begun = self._kernel, self._begin(rng, n)
         n_each = 1 if self._given is None else 2  # a function and its likelihood are two calls

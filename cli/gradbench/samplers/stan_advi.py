@@ -46,30 +46,27 @@ def build(target: Target, options: Options) -> "Fit":
     return Fit(target, options)
 
 
-class Fit(_stan.Posterior):
+class Fit(_stan.Posterior[Options]):
     """ADVI on one program, ready to run."""
 
-    def __init__(self, target: Target, options: Options) -> None:
-        super().__init__(target)
-        self._options = options
-
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Fit from start (1, ndim), then draw."""
-        length, ours = options or self._options, self._options
+        ours = self._options
         x = self.theirs(start[0])
         stopwatch.start("warmup")
         ran = self.program.advi(
             x,
             seed,
-            length.tune,
-            length.draws,
+            tune,
+            draws,
             ours.family == "full_rank",
             ours.grad_samples,
             ours.elbo_samples,

@@ -50,41 +50,37 @@ def build(target: Target, options: Options) -> "Nuts":
     return Nuts(target, options)
 
 
-class Nuts(_stan.Posterior):
+class Nuts(_stan.Posterior[Options]):
     """NUTS on one program, ready to run."""
 
-    def __init__(self, target: Target, options: Options) -> None:
-        super().__init__(target)
-        self._options = options
-
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run the chains one after another from start (chains, ndim)."""
-        length = options or self._options
         ran = []
         for chain, x in enumerate([self.theirs(x) for x in start], start=1):
-            stopwatch.start("warmup" if length.tune else "sampling")
+            stopwatch.start("warmup" if tune else "sampling")
             ran.append(
                 self.program.nuts(
                     x,
                     seed,
                     chain,
-                    length.tune,
-                    length.draws,
+                    tune,
+                    draws,
                     self._options.metric == "dense_e",
                     self._options.max_depth,
                     self._options.delta,
-                    lambda: stopwatch.start("sampling") if length.tune else None,
+                    lambda: stopwatch.start("sampling") if tune else None,
                 )
             )
             stopwatch.stop()
-        rows = np.array([one["values"] for one in ran])[:, length.tune :]
+        rows = np.array([one["values"] for one in ran])[:, tune:]
         columns = ran[0]["columns"]
         stats = {ours: rows[:, :, columns.index(theirs)] for ours, theirs in STATS.items()}
         stats["reached_max_treedepth"] = stats["tree_depth"] >= self._options.max_depth
@@ -92,7 +88,7 @@ class Nuts(_stan.Posterior):
         return Draws(
             values=self.ours(rows[:, :, first : first + self.target.ndim]),
             groups=np.arange(len(start)),
-            evaluations=_stan.evaluations(ran, has_warmup=length.tune > 0),
+            evaluations=_stan.evaluations(ran, has_warmup=tune > 0),
             stats=stats,
             acceptance_rate=float(stats["acceptance_rate"].mean()),
         )

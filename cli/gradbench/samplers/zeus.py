@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from gradbench import sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
 from gradbench.samplers import _ensemble
 from gradbench.target.target import Target
@@ -40,27 +39,25 @@ def build(target: Target, options: Options) -> "Ensemble":
     return Ensemble(target, options)
 
 
-class Ensemble(_ensemble.Batched):
+class Ensemble(_ensemble.Batched[Options]):
     """An ensemble on one target, ready to run."""
 
     def __init__(self, target: Target, options: Options) -> None:
-        super().__init__(target)
-        self._options = options
+        super().__init__(target, options)
         self._n_logp = 0
 
-    def sample(
+    def run(
         self,
         start: FloatArray,
         *,
+        tune: int,
+        draws: int,
         seed: int,
         stopwatch: Stopwatch,
-        options: sampler.Options | None = None,
     ) -> Draws:
         """Run warm-up and sampling from start (walkers, ndim)."""
         import zeus
 
-        tune = (options or self._options).tune
-        draws = (options or self._options).draws
         walkers, ndim = start.shape
         sampler = zeus.EnsembleSampler(
             walkers,
