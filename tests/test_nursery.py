@@ -16,7 +16,8 @@ from gradbench.config.planning import Cell
 from gradbench.measure import nursery
 from gradbench.measure.nursery import Nursery
 from gradbench.measure.result import CellResult
-from gradbench.measure.runner import Runner, Stopped, Worker
+from gradbench.measure.runner import Runner
+from gradbench.measure.workers import Stopped, Worker
 
 Write = Callable[..., Path]
 
@@ -142,9 +143,10 @@ def test_workers_end_with_the_nursery(kept: Nursery, model_file: Write) -> None:
     runner, cells = runner_of(model_file(UNSEEDED))
     with runner:
         assert runner.shapes(cells[0]) == {"x": ()}
-        assert runner._nursery is not None
-        os.kill(runner._nursery._process.pid, signal.SIGKILL)
-        runner._close_workers()
+        workers = runner._workers
+        assert workers._nursery is not None
+        os.kill(workers._nursery._process.pid, signal.SIGKILL)
+        workers.close_all()
         assert runner.shapes(cells[0]) == {"x": ()}
 
 

@@ -14,11 +14,12 @@ from gradbench.config import planning
 from gradbench.config.loading import Benchmark
 from gradbench.config.planning import Cell
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
-from gradbench.measure import machine, nursery, runner
+from gradbench.measure import machine, nursery, workers
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import CellResult
-from gradbench.measure.runner import Runner, Stopped
+from gradbench.measure.runner import Runner
 from gradbench.measure.worker import Session, serve
+from gradbench.measure.workers import Stopped
 
 Answer = Callable[[str, dict[str, Any]], Any]
 
@@ -105,7 +106,7 @@ Play = Callable[[Answer], Sequence[CellResult]]
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Run a benchmark of two samplers with workers that follow a script."""
-    monkeypatch.setattr(runner, "Worker", Scripted)
+    monkeypatch.setattr(workers, "Worker", Scripted)
     monkeypatch.setattr(nursery, "CAN_FORK", False)
 
     def run(script: Answer) -> Sequence[CellResult]:
@@ -209,7 +210,7 @@ def test_nothing_suits(play: Play) -> None:
 
 def test_how_many_must_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long run takes all of its samplers; a resumed one refuses none of what is left."""
-    monkeypatch.setattr(runner, "Worker", Scripted)
+    monkeypatch.setattr(workers, "Worker", Scripted)
     monkeypatch.setattr(nursery, "CAN_FORK", False)
     answer = {"complaints": ["no", None]}
     monkeypatch.setattr(

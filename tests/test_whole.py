@@ -15,9 +15,9 @@ import yaml
 from gradbench.cli import main
 from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations
-from gradbench.measure import machine, nursery, runner
+from gradbench.measure import machine, nursery, workers
 from gradbench.measure.result import Measured, Status
-from gradbench.measure.runner import Stopped
+from gradbench.measure.workers import Stopped
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
@@ -131,7 +131,7 @@ def said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Said:
     """Run the command line on made-up workers; return what it prints, and check its exit code."""
-    monkeypatch.setattr(runner, "Worker", Fake)
+    monkeypatch.setattr(workers, "Worker", Fake)
     monkeypatch.setattr(nursery, "CAN_FORK", False)
     monkeypatch.setattr(machine, "describe", lambda: {"cores": 2, "versions": {"pymc": "6.0.0"}})
     monkeypatch.setenv("COLUMNS", "100")

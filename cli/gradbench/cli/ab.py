@@ -16,7 +16,7 @@ from gradbench.config.loading import Benchmark
 from gradbench.gate import gate
 from gradbench.gate.gate import Variant
 from gradbench.gate.verdict import Policy
-from gradbench.measure.runner import interpreter
+from gradbench.measure.workers import interpreter
 from gradbench.show.progress import Display
 
 

@@ -12,7 +12,8 @@ from gradbench.errors import ModelError, StoreError
 from gradbench.measure import machine
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import CellResult, Status
-from gradbench.measure.runner import Observer, Runner
+from gradbench.measure.runner import Runner
+from gradbench.measure.workers import Observer
 from gradbench.models import Source
 from gradbench.results import export, store, tables
 from gradbench.results.store import RunFolder
