@@ -25,7 +25,7 @@ from scipy import fft, special, stats
 from gradbench.draws import FloatArray, IntArray
 from gradbench.records import from_plain, to_plain
 
-BLOCK_BYTES = 24 * 2**20  # of draws worked on at a time: bounds memory, not too small for threads
+BLOCK_BYTES = 4 * 2**20  # of draws worked on at a time: what a cache holds, and memory is bounded
 SPECTRA_BYTES = 2 * 2**20  # of padded draws transformed at a time, likewise
 MAX_THREADS = 4  # each holds copies of its block
 TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3
