@@ -17,7 +17,7 @@ from scipy.signal import lfilter
 from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations, FloatArray
 from gradbench.measure.result import CellResult, Measured
-from gradbench.results import tables
+from gradbench.results.replicates import against_reference
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.target.target import ReferenceMoments
@@ -172,8 +172,8 @@ def verdicts(
     rows = [
         [CellResult(cell(r), "ok", measured=runs[i]) for r, i in enumerate(pick)] for pick in picks
     ]
-    # What `tables.summaries` asks for the status of a row, without its hundred other columns.
-    return [tables._across(row).status or "ok" for row in rows]
+    # What `summarize` asks for the status of a row, without its hundred other columns.
+    return [against_reference(row).status or "ok" for row in rows]
 
 
 def run(law: Family, rng: np.random.Generator, d: int, phi: float) -> Measured:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from gradbench.results.export import to_csv
-from gradbench.results.tables import Summary
+from gradbench.results.summary import Summary
 
 SHAPES = ((1, 2, 5), (20, 5, 100), (100, 10, 100), (20, 5, 1000))  # models, samplers, replicates
 N_REPEATS = 3

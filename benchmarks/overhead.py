@@ -25,7 +25,7 @@ import psutil
 from gradbench import compat, models
 from gradbench.measure import machine
 from gradbench.results import store
-from gradbench.results.tables import summaries
+from gradbench.results.summarize import summarize
 from gradbench.stats import diagnostics
 from gradbench.target.target import Target
 
@@ -102,7 +102,7 @@ def whole_runs(environment: dict[str, str]) -> None:
             run = store.read(path)
         told_s = sum(
             spent or 0
-            for s in summaries(run.results, run.checks)
+            for s in summarize(run.results, run.checks)
             for spent in (s.compile_s, s.recompile_s, s.warmup_s, s.sampling_s)
         )
         show(f"{what}: wall / (compile + warm-up + sampling)", wall_s / told_s, of_time)

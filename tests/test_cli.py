@@ -25,7 +25,7 @@ from gradbench.measure.result import CellResult
 from gradbench.measure.runner import Runner
 from gradbench.results import execute, store
 from gradbench.results.execute import Outcome
-from gradbench.results.tables import Summary
+from gradbench.results.summary import Summary
 
 FAILED = Summary(
     model="m", sampler="s", replicate=0, status="failed", reason="[why]", init="uniform",

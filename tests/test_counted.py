@@ -19,7 +19,9 @@ from gradbench.errors import ModelError
 from gradbench.measure import result, statuses
 from gradbench.measure.result import Measured
 from gradbench.measure.worker import Session
-from gradbench.results import store, tables
+from gradbench.results import store
+from gradbench.results.parameters import parameter_rows
+from gradbench.results.summarize import summarize
 from gradbench.target import target
 from gradbench.target.target import Target
 from gradbench.timing import Timing
@@ -125,11 +127,11 @@ def test_an_indicator_that_is_always_true_voids_nothing(odd: Any) -> None:
     assert (status, reason) == ("ok", "")
     cell = Cell("m", "m", {}, "s", "s", {}, "uniform", 1, 0, 1, 2)
     done = result.CellResult(cell, status, reason, found)
-    (summary,) = tables.summaries([done])
+    (summary,) = summarize([done])
     assert summary.ess == pytest.approx(np.mean([ess["a"], ess["b"], ess["above"]]))
     assert summary.uncounted is not None
     assert "fitted (2,000 values, more than 200)" in summary.uncounted
-    rows = {row.parameter: row for row in tables.parameter_rows([done])}
+    rows = {row.parameter: row for row in parameter_rows([done])}
     assert rows["b_wins"].ess_bulk is None
     assert not rows["b_wins"].is_counted
     assert rows["a"].is_counted

@@ -18,7 +18,8 @@ from gradbench.config import planning
 from gradbench.config.planning import Cell
 from gradbench.gate import compare, sides
 from gradbench.measure.result import COSTED, SCHEMA_VERSION, CellResult
-from gradbench.results import execute, store, tables
+from gradbench.results import execute, store
+from gradbench.results.summarize import summarize
 
 FOLDERS = sorted((Path(__file__).parent / "golden").glob("schema-*"))
 GOLDEN = {int(path.name[-1]): path for path in FOLDERS}
@@ -88,7 +89,7 @@ def test_every_schema_is_there() -> None:
 def test_numbers_are_what_they_were(version: int) -> None:
     """Fingerprints, counts and costs are those that the run's own results.csv holds."""
     stored = store.read(GOLDEN[version])
-    found = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
     with (GOLDEN[version] / "results.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(found) == len(lines) == (12 if version < 3 else 16)

@@ -16,7 +16,13 @@ from gradbench.errors import StoreError
 from gradbench.measure import statuses
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import CellResult, Measured, Status
-from gradbench.results import export, tables
+from gradbench.results import export
+from gradbench.results.contests import contests
+from gradbench.results.growth import growths
+from gradbench.results.parameters import parameter_rows
+from gradbench.results.rows import rows
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import Summary, is_failure
 from gradbench.show.results import results
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.target.target import ReferenceMoments
@@ -72,7 +78,7 @@ def result(sampler: str = "nuts", replicate: int = 0, **given: Any) -> CellResul
 
 def test_costs_are_time_and_evaluations_over_ess() -> None:
     """4 s for 1000 effective draws is 4 ms each; the worst parameter has 400, so 10 ms."""
-    (summary,) = tables.summaries([result()], [CHECK])
+    (summary,) = summarize([result()], [CHECK])
     assert summary.status == "ok"
     assert summary.ms_per_ess == pytest.approx(4)
     assert summary.sampling_ms_per_ess == pytest.approx(3)
@@ -95,12 +101,12 @@ TROUBLE = {
 @pytest.mark.parametrize(("status", "given"), TROUBLE.items(), ids=TROUBLE)
 def test_what_cant_be_trusted_has_no_cost(status: str, given: Any) -> None:
     """Each kind of trouble has its status, names its parameter, and a dash for a cost."""
-    (summary,) = tables.summaries([result(**given)])
+    (summary,) = summarize([result(**given)])
     assert summary.status == status
     assert "x[1]" in summary.reason
     assert summary.ms_per_ess is summary.evaluations_per_ess is None
-    assert tables.is_failure([summary]) == (status in {"nonfinite", "frozen"})
-    (row,) = tables.rows([summary])
+    assert is_failure([summary]) == (status in {"nonfinite", "frozen"})
+    (row,) = rows([summary])
     assert row.ms_per_ess is None
 
 
@@ -127,42 +133,40 @@ def test_claims_the_errors_refute_lose_their_cost() -> None:
     """Errors four times what the ESS allows are overstated; a common shift is biased."""
     rng = np.random.default_rng(0)
     wild = [result("nuts", r, mean=0.15 * rng.standard_normal(2)) for r in range(12)]
-    found = tables.summaries(wild)
+    found = summarize(wild)
     assert {s.status for s in found} == {"overstated"}
     assert found[0].calibration is not None
     assert found[0].error_based_ess == pytest.approx(1000 / found[0].calibration)
     assert "times what its errors allow" in found[0].reason
     assert {s.ms_per_ess for s in found} == {None}
-    shifted = tables.summaries([result("nuts", r, mean=np.array([0.0, 0.5])) for r in range(3)])
+    shifted = summarize([result("nuts", r, mean=np.array([0.0, 0.5])) for r in range(3)])
     assert {s.status for s in shifted} == {"biased"}
     assert "the mean of x[1] is off by +0.50 sd" in shifted[0].reason
-    assert tables.is_failure(shifted)
-    spread = tables.summaries(
-        [result("nuts", r, second_moment=np.array([1.0, 1.9])) for r in range(3)]
-    )
+    assert is_failure(shifted)
+    spread = summarize([result("nuts", r, second_moment=np.array([1.0, 1.9])) for r in range(3)])
     assert "the second moment of x[1] is off" in spread[0].reason
 
 
 def test_one_replicate_shows_its_error(capsys: pytest.CaptureFixture[str]) -> None:
     """A mean a fifth of an sd off at an ESS of 400 is four standard errors: told, not judged."""
     off = result("nuts", mean=np.array([0.0, 0.2]), ess_mean=np.full(2, 400.0))
-    found = tables.summaries([off, result("emcee")])
+    found = summarize([off, result("emcee")])
     assert {s.status for s in found} == {"ok"}
-    nuts, emcee = sorted(tables.rows(found), key=lambda row: row.sampler, reverse=True)
+    nuts, emcee = sorted(rows(found), key=lambda row: row.sampler, reverse=True)
     allowed = norm.isf(0.01 / 4)  # of two parameters, on either side
     assert nuts.lone_z == pytest.approx((4.0, allowed))
     assert emcee.lone_z == pytest.approx((0.0, allowed))
     results(found)
     shown = " ".join(capsys.readouterr().out.split())
     assert "nuts 4.0 (chance allows 2.8); emcee 0.0" in shown
-    two = tables.summaries([result("nuts", r, mean=np.array([0.01 * r, 0])) for r in (0, 1)])
-    assert tables.rows(two)[0].lone_z is None
+    two = summarize([result("nuts", r, mean=np.array([0.01 * r, 0])) for r in (0, 1)])
+    assert rows(two)[0].lone_z is None
 
 
 def test_one_replicate_far_off_is_contradicted() -> None:
     """Ten standard errors and half an sd refute an ESS at once; of a tiny error the sd says so."""
     off = result("nuts", mean=np.array([0.0, -0.5]), ess_mean=np.full(2, 400.0))
-    (summary,) = tables.summaries([off])
+    (summary,) = summarize([off])
     assert summary.status == "overstated"
     assert summary.reason == (
         "the mean of x[1] is off by 10.0 standard errors that its ESS claims,"
@@ -170,9 +174,9 @@ def test_one_replicate_far_off_is_contradicted() -> None:
     )
     assert summary.ms_per_ess is None
     tiny = result("nuts", mean=np.array([0.0, 0.09]), ess_mean=np.full(2, 1e5))
-    assert tables.summaries([tiny])[0].status == "ok"
+    assert summarize([tiny])[0].status == "ok"
     both = result("nuts", mean=np.array([0.3, 0.09]), ess_mean=np.array([1e3, 1e5]))
-    assert "the mean of x[0]" in tables.summaries([both])[0].reason
+    assert "the mean of x[0]" in summarize([both])[0].reason
 
 
 def test_a_references_own_error_counts() -> None:
@@ -181,12 +185,12 @@ def test_a_references_own_error_counts() -> None:
     assert off.measured is not None
     assert off.measured.reference is not None
     rough = replace(off.measured.reference, mean_se=np.full(2, 0.2))
-    (summary,) = tables.summaries([replace(off, measured=replace(off.measured, reference=rough))])
+    (summary,) = summarize([replace(off, measured=replace(off.measured, reference=rough))])
     assert summary.status == "ok"
     assert summary.z_max == pytest.approx(0.5 / np.hypot(0.05, 0.2))
 
 
-def three() -> list[tables.Summary]:
+def three() -> list[Summary]:
     """Three replicates of a cheap sampler, of one four times as dear, and of one that crashes."""
     results = []
     for replicate, factor in enumerate((1.0, 1.1, 0.9)):
@@ -196,44 +200,44 @@ def three() -> list[tables.Summary]:
             result("cheap", replicate, sampling_s=3 * factor),
         ]
     results[6] = CellResult(results[6].cell, "crashed", "the worker died of SIGSEGV")
-    return tables.summaries(results, [CHECK])
+    return summarize(results, [CHECK])
 
 
 def test_rows_are_sorted_by_cost_and_compared() -> None:
     """The cheapest sampler stands first, and its lead has an interval."""
-    first, second, _ = tables.rows(three())
+    first, second, _ = rows(three())
     assert (first.sampler, second.sampler) == ("cheap", "dear")
-    (contest,) = tables.contests(three())
+    (contest,) = contests(three())
     assert (contest.best, contest.other) == ("cheap", "dear")
     assert contest.time.low < contest.time.estimate < contest.time.high
     assert contest.time.estimate == pytest.approx(4.0, rel=0.01)
     assert contest.evaluations.estimate == pytest.approx(1)
 
 
-def of_ten(*statuses: Status) -> list[tables.Summary]:
+def of_ten(*statuses: Status) -> list[Summary]:
     """Ten replicates, some of them with another status and no cost, the last ones first."""
     results = [result("nuts", replicate) for replicate in range(10)]
     for i, status in enumerate(statuses):
         results[i] = CellResult(results[i].cell, status, f"{status} for a reason")
     rival = [result("rival", replicate, sampling_s=15) for replicate in range(10)]
-    return tables.summaries([*results, *rival], [CHECK])
+    return summarize([*results, *rival], [CHECK])
 
 
 def test_survivors_give_no_price() -> None:
     """One replicate in ten may lack a cost; with two the sampler has none, and no contest."""
-    (row, _), one = tables.rows(of_ten("crashed")), of_ten("crashed")
+    (row, _), one = rows(of_ten("crashed")), of_ten("crashed")
     assert (row.sampler, row.status, row.n_uncosted) == ("nuts", "crashed", 1)
     assert row.ms_per_ess is not None
-    assert [contest.best for contest in tables.contests(one)] == ["nuts"]
+    assert [contest.best for contest in contests(one)] == ["nuts"]
     assert "crashed 1/10" in printed(one)
     assert "nuts: crashed in 1 of 10: crashed for a reason" in printed(one)
 
     two = of_ten("crashed", "timeout")
-    first, last = tables.rows(two)
+    first, last = rows(two)
     assert (first.sampler, last.sampler, last.n_uncosted) == ("rival", "nuts", 2)
     assert last.ms_per_ess is last.worst_ms_per_ess is last.evaluations_per_ess is None
     assert last.worst_parameter is None
-    assert not tables.contests(two)
+    assert not contests(two)
     assert "crashed 2/10" in printed(two)
 
 
@@ -241,17 +245,17 @@ def test_what_lacks_a_cost_names_the_row() -> None:
     """A crash is told before what is merely unreliable, however often that is."""
     results = [replace(result("nuts", i), status="unreliable", reason="short") for i in range(3)]
     results[2] = CellResult(results[2].cell, "crashed", "the worker died")
-    (row,) = tables.rows(tables.summaries(results, [CHECK]))
+    (row,) = rows(summarize(results, [CHECK]))
     assert (row.status, row.n_status, row.reason) == ("crashed", 1, "the worker died")
     assert row.lone_z is None
-    (alone,) = tables.rows(tables.summaries([result("nuts", 0)], [CHECK]))
+    (alone,) = rows(summarize([result("nuts", 0)], [CHECK]))
     assert alone.lone_z is not None
     lost = CellResult(results[1].cell, "crashed", "the worker died")
-    (row,) = tables.rows(tables.summaries([result("nuts", 0), lost], [CHECK]))
+    (row,) = rows(summarize([result("nuts", 0), lost], [CHECK]))
     assert row.lone_z is None, "one of two is not alone"
 
 
-def printed(found: list[tables.Summary], width: int = 100) -> str:
+def printed(found: list[Summary], width: int = 100) -> str:
     text = io.StringIO()
     results(found, to=Console(file=text, width=width, highlight=False))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip()
@@ -305,14 +309,14 @@ def test_results_survive_json() -> None:
 
     whole = result(tau=np.array([3.0, np.nan]), sd=np.array([np.inf, 1.0]))
     again = CellResult.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)))
-    assert export.to_csv(tables.summaries([again])) == export.to_csv(tables.summaries([whole]))
+    assert export.to_csv(summarize([again])) == export.to_csv(summarize([whole]))
     with pytest.raises(ValueError, match="newer than this gradbench"):
         CellResult.from_json({**whole.to_json(), "schema_version": 99})
 
 
 def test_one_row_per_parameter() -> None:
     """parameters.csv has errors and z-scores of the mean and of the second moment."""
-    rows = tables.parameter_rows([result(mean=np.array([0.1, 0.0]))])
+    rows = parameter_rows([result(mean=np.array([0.1, 0.0]))])
     assert [row.parameter for row in rows] == ["x[0]", "x[1]"]
     assert rows[0].error_sd == pytest.approx(0.1)
     assert rows[0].z == pytest.approx(0.1 * 1000**0.5)
@@ -346,8 +350,8 @@ def swept(
 
 def test_growth_is_the_exponent_of_the_cost() -> None:
     """Time that grows as the root of the dimension, evaluations that don't: both are found."""
-    found = tables.summaries([*swept(), *swept(power=2.0, sampler="emcee")])
-    nuts, emcee = tables.growths(found)
+    found = summarize([*swept(), *swept(power=2.0, sampler="emcee")])
+    nuts, emcee = growths(found)
     assert (nuts.model, nuts.parameter, nuts.sampler) == ("normal", "dim", "nuts")
     assert (nuts.smallest, nuts.largest, nuts.n_points, nuts.n_uncosted) == (2, 50, 3, 0)
     assert nuts.time.estimate == pytest.approx(0.5)
@@ -360,8 +364,8 @@ def test_growth_is_the_exponent_of_the_cost() -> None:
 def test_points_without_a_cost_are_left_out_and_counted() -> None:
     """What didn't converge has no place on the line; the sentence counts such points."""
     stuck = swept((100, 200), rhat=np.array([1.0, 1.5]))
-    found = tables.summaries([*swept(), *stuck])
-    (growth,) = tables.growths(found)
+    found = summarize([*swept(), *stuck])
+    (growth,) = growths(found)
     assert (growth.n_points, growth.n_uncosted, growth.largest) == (3, 2, 50)
     assert (
         "cost of nuts grows as dim^0.00 [0.00, 0.00] in evaluations, dim^0.50 [0.50, 0.50] in time"
@@ -382,8 +386,8 @@ def test_points_without_a_cost_are_left_out_and_counted() -> None:
 )
 def test_no_growth_is_told_from_too_little(results: list[CellResult]) -> None:
     """Without three costed points of one positive number there is no exponent and no sentence."""
-    found = tables.summaries(results)
-    assert tables.growths(found) == []
+    found = summarize(results)
+    assert growths(found) == []
     assert {s.time_exponent for s in found} == {None}
     assert "grows as" not in printed(found)
 
@@ -392,7 +396,7 @@ def test_a_sweep_is_one_table() -> None:
     """All points of a sweep stand under one head, each told from the next by its value."""
     both = [*swept(), *swept(power=2.0, sampler="emcee")]
     both.sort(key=lambda r: r.cell.params["dim"])
-    text = printed(tables.summaries(both), width=110)
+    text = printed(summarize(both), width=110)
     lines = text.splitlines()
     assert sum(line.startswith("normal  2 replicates") for line in lines) == 1
     points = [line.split()[:2] for line in lines if line.split()[-1:] == ["ok"]]
@@ -400,8 +404,8 @@ def test_a_sweep_is_one_table() -> None:
     assert "times cheaper than emcee at dim=10 in time" in " ".join(text.split())
     two = [replace(r, cell=replace(r.cell, model=f"n[dim={i},rho=0.5]"))
            for i, r in enumerate(swept((2, 10)))]  # fmt: skip
-    assert "\ndim, rho  sampler" in printed(tables.summaries(two), width=110)
-    assert "\n0, 0.5    nuts" in printed(tables.summaries(two), width=110)
+    assert "\ndim, rho  sampler" in printed(summarize(two), width=110)
+    assert "\n0, 0.5    nuts" in printed(summarize(two), width=110)
 
 
 def approximation(replicate: int = 0, **given: Any) -> CellResult:
@@ -414,14 +418,14 @@ def approximation(replicate: int = 0, **given: Any) -> CellResult:
 def test_an_approximation_is_never_costed() -> None:
     """It has a time and an error, no effective sample size, and is no failure; its row is last."""
     off = approximation(mean=np.array([0.3, 0.4]), rhat=np.array([1.0, 1.5]))
-    (summary,) = tables.summaries([off])
+    (summary,) = summarize([off])
     assert summary.status == "approximate"
     assert summary.ess is summary.ess_bulk_min is summary.rhat_max is summary.ms_per_ess is None
     assert summary.error_rms_sd == pytest.approx(np.sqrt((0.3**2 + 0.4**2) / 2))
-    assert not tables.is_failure([summary])
+    assert not is_failure([summary])
     stuck = result("stuck", rhat=np.array([1.0, 1.5]))
-    found = tables.summaries([off, stuck, result()])
-    assert [row.sampler for row in tables.rows(found)] == ["nuts", "stuck", "advi"]
+    found = summarize([off, stuck, result()])
+    assert [row.sampler for row in rows(found)] == ["nuts", "stuck", "advi"]
     shown = io.StringIO()
     results(found, to=Console(file=shown, width=120))
     line = next(text for text in shown.getvalue().splitlines() if text.startswith("advi"))
@@ -438,7 +442,7 @@ def test_evidence_has_its_error() -> None:
         found = replace(bare.measured, log_evidence=log_evidence, log_evidence_se=0.2)
         return replace(bare, measured=found)
 
-    (alone,) = tables.rows(tables.summaries([nested(0, -31.0)]))
+    (alone,) = rows(summarize([nested(0, -31.0)]))
     assert alone.log_evidence == (-31.0, 0.2)
-    (both,) = tables.rows(tables.summaries([nested(0, -31.0), nested(1, -32.0)]))
+    (both,) = rows(summarize([nested(0, -31.0), nested(1, -32.0)]))
     assert both.log_evidence == pytest.approx((-31.5, 0.5))

@@ -11,7 +11,7 @@ from gradbench.errors import StoreError
 from gradbench.gate import baseline, sides
 from gradbench.gate.compare import compare
 from gradbench.results.export import to_csv
-from gradbench.results.tables import Summary
+from gradbench.results.summary import Summary
 
 Write = Callable[..., Path]
 

@@ -15,7 +15,11 @@ from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.measure import statuses
 from gradbench.measure.result import CellResult, Measured
-from gradbench.results import tables
+from gradbench.results.contests import contests
+from gradbench.results.parameters import parameter_rows
+from gradbench.results.rows import rows
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import is_failure
 from gradbench.show.results import results
 from gradbench.stats import diagnostics
 from gradbench.target.target import Init, ReferenceMoments
@@ -61,12 +65,12 @@ def result(
 
 
 def told(found: list[CellResult]) -> list[str]:
-    return [summary.status for summary in tables.summaries(found)]
+    return [summary.status for summary in summarize(found)]
 
 
 def shown(found: list[CellResult]) -> str:
     text = io.StringIO()
-    results(tables.summaries(found), to=Console(file=text, width=400, highlight=False))
+    results(summarize(found), to=Console(file=text, width=400, highlight=False))
     return text.getvalue()
 
 
@@ -85,14 +89,14 @@ def test_replicates_in_two_modes_did_not_converge(kind: str) -> None:
     assert told(runs) == ["ok"] * 3
     apart = [result(series(shape, seed=r) + 6 * (r == 1), r, **given) for r in range(3)]
     assert {run.status for run in apart} == {"ok"}
-    found = tables.summaries(apart)
+    found = summarize(apart)
     assert {summary.status for summary in found} == {"not_converged"}
     assert {summary.ms_per_ess for summary in found} == {None}
     assert found[0].reason.startswith("R-hat of the replicates in x[")
-    (row,) = tables.rows(found)
+    (row,) = rows(found)
     assert row.rhat is not None
     assert row.rhat > 2
-    assert not tables.contests(found)
+    assert not contests(found)
 
 
 def test_replicates_of_other_widths_did_not_converge() -> None:
@@ -104,7 +108,7 @@ def test_replicates_of_other_widths_did_not_converge() -> None:
 def test_a_lone_chain_is_unreliable() -> None:
     """It keeps its price and is marked; nothing compared it. A weighted sample is no chain."""
     chain = result(series((1, 1000, 1)))
-    (summary,) = tables.summaries([chain])
+    (summary,) = summarize([chain])
     assert summary.status == "unreliable"
     assert "no second to compare it with" in summary.reason
     assert summary.ms_per_ess is not None
@@ -227,14 +231,14 @@ def test_moments_that_dont_exist_are_left_out() -> None:
         mean=0 * one, sd=one, square_sd=one, mean_se=0 * one, variance_se=0 * one
     )
     runs = [heavy(r, reference=reference) for r in range(2)]
-    rows = tables.parameter_rows(runs)
+    rows = parameter_rows(runs)
     cauchy, *others = rows[:4]
     assert cauchy.ess_mean is cauchy.ess_square is cauchy.mcse_mean is cauchy.sd is None
     assert cauchy.error_sd is cauchy.z is cauchy.error_based_ess is None
     assert None not in (cauchy.ess_bulk, cauchy.ess_tail)
     for row in others:
         assert None not in (row.ess_mean, row.ess_square, row.mcse_mean, row.sd, row.z)
-    found = tables.summaries([heavy(r) for r in range(2)])
+    found = summarize([heavy(r) for r in range(2)])
     assert found[0].status == "ok"
     assert found[0].heavy_tails is not None
     assert found[0].heavy_tails.startswith("x[0] ")
@@ -249,7 +253,7 @@ def test_a_reference_knows_that_moments_exist() -> None:
     known = ReferenceMoments(
         mean=0 * one, sd=one, square_sd=2**0.5 * one, mean_se=0 * one, variance_se=0 * one
     )
-    found = tables.summaries([heavy(r, reference=known) for r in range(2)])
+    found = summarize([heavy(r, reference=known) for r in range(2)])
     assert found[0].heavy_tails is None
     assert found[0].status in {"biased", "overstated"}
     assert found[0].ms_per_ess is None
@@ -258,7 +262,7 @@ def test_a_reference_knows_that_moments_exist() -> None:
 def test_light_tails_are_not_called_heavy() -> None:
     """Of 50 t with 2.5 degrees of freedom, whose variance is finite, none loses it by chance."""
     x = RNG(2).standard_t(2.5, (2, 1000, 50))
-    (summary,) = tables.summaries([result(x)])
+    (summary,) = summarize([result(x)])
     assert summary.heavy_tails is None
 
 
@@ -269,11 +273,11 @@ SHARES = {0.005: "ok", 0.02: "unreliable", 0.3: "diverged"}
 def test_divergences_count(share: float, status: str) -> None:
     """Above 1 % of the kept transitions the row is marked, above a quarter it has no price."""
     run = result(series((2, 1000, 1)), n_divergences=int(2000 * share))
-    (summary,) = tables.summaries([run])
+    (summary,) = summarize([run])
     assert summary.status == status
     assert (summary.ms_per_ess is None) == (status == "diverged")
     assert ("kept transitions diverged" in summary.reason) == (status != "ok")
-    assert not tables.is_failure([summary])
+    assert not is_failure([summary])
 
 
 def test_divergences_and_saturated_trees_are_said() -> None:

@@ -10,8 +10,8 @@ from gradbench.cli import INTERRUPTED, finish_on_signals
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
-from gradbench.results import execute, export, store, tables
-from gradbench.results.tables import Summary
+from gradbench.results import execute, export, store
+from gradbench.results.summary import Summary, is_failure
 from gradbench.show.plan import plan
 from gradbench.show.progress import Display
 from gradbench.show.results import outcome as show_outcome
@@ -84,7 +84,7 @@ def command(
     click.echo(printed, nl=False)
     if outcome.is_interrupted:
         return INTERRUPTED
-    return int(tables.is_failure(outcome.found))
+    return int(is_failure(outcome.found))
 
 
 def _exported(found: Sequence[Summary], csv: str | None, json: str | None) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from gradbench.results import export, store, tables
+from gradbench.results import export, store
+from gradbench.results.summarize import summarize
 from gradbench.show import results as table
 
 
@@ -16,5 +17,5 @@ def command(results: Path) -> None:
         table.results(export.from_csv(results))
         return
     stored = store.read(results)
-    found = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
     table.results(found, published=stored.benchmark.published)

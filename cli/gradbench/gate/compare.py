@@ -20,7 +20,7 @@ from gradbench.gate.rule import ONCE, Look
 from gradbench.gate.sides import Series, Side
 from gradbench.gate.verdict import Comparison, Pooled, Row, Verdict, ordered
 from gradbench.measure.result import NEVER_COSTED
-from gradbench.results.tables import Interval
+from gradbench.results.rows import Interval
 from gradbench.stats import rank_tests
 
 

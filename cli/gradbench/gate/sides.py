@@ -16,9 +16,10 @@ from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.measure.result import CellResult, counted
-from gradbench.results import tables
+from gradbench.results.parameters import smallest_ess
 from gradbench.results.store import Stored
-from gradbench.results.tables import Summary
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import Summary
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
 COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
@@ -129,7 +130,7 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
-    found = tables.summaries(run.results, run.checks, gates=run.benchmark.gates)
+    found = summarize(run.results, run.checks, gates=run.benchmark.gates)
     setups = {(s.model, s.sampler): setup(s) for s in found}
     worst = _worst(run.results)
     config = str(Path(name) / "config.yaml")
@@ -311,7 +312,7 @@ def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float
             continue
         of_cell = worst.setdefault(result.cell.key, {})
         (judged,) = counted([result.measured])
-        smallest = tables.smallest_ess(judged.diagnostics)
+        smallest = smallest_ess(judged.diagnostics)
         for name, ess in zip(judged.parameters, smallest.tolist(), strict=True):
             of_cell.setdefault(name, {})[result.cell.replicate] = ess
     return worst

@@ -1,13 +1,13 @@
 """What became of a cell: its status, why, and what was measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from gradbench.config.planning import Cell
+from gradbench.config.planning import Cell, Key
 from gradbench.draws import Evaluations
 from gradbench.records import from_plain, to_plain
 from gradbench.stats.diagnostics import Diagnostics
@@ -198,3 +198,11 @@ class CellResult:
                 f"schema version {plain['schema_version']} is newer than this gradbench"
             )
         return from_plain(cls, {k: v for k, v in plain.items() if k != "schema_version"})
+
+
+def by_sampler(results: Iterable[CellResult]) -> dict[Key, list[CellResult]]:
+    """Return the replicates of each model and sampler."""
+    groups: dict[Key, list[CellResult]] = {}
+    for result in results:
+        groups.setdefault(result.cell.key, []).append(result)
+    return groups

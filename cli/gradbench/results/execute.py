@@ -15,9 +15,11 @@ from gradbench.measure.result import CellResult, Status
 from gradbench.measure.runner import Runner
 from gradbench.measure.workers import Observer
 from gradbench.models import Source
-from gradbench.results import export, store, tables
+from gradbench.results import export, store
+from gradbench.results.parameters import parameter_rows
 from gradbench.results.store import RunFolder
-from gradbench.results.tables import Summary
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import Summary
 
 
 class Display(Observer, Protocol):
@@ -134,9 +136,9 @@ def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) 
 def tabulate(folder: RunFolder) -> list[Summary]:
     """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
     stored = store.read(folder.path)
-    summaries = tables.summaries(stored.results, stored.checks, gates=stored.benchmark.gates)
+    summaries = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
     store.write(folder.path / "results.csv", export.to_csv(summaries))
-    parameters = tables.parameter_rows(stored.results)
+    parameters = parameter_rows(stored.results)
     store.write(folder.path / "parameters.csv", export.to_csv(parameters))
     return summaries
 

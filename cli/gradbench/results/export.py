@@ -11,7 +11,8 @@ from typing import Any
 
 from gradbench import records
 from gradbench.errors import StoreError
-from gradbench.results.tables import ParameterRow, Summary
+from gradbench.results.parameters import ParameterRow
+from gradbench.results.summary import Summary
 
 
 def to_csv(table: Sequence[Summary] | Sequence[ParameterRow]) -> str:

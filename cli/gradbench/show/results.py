@@ -14,17 +14,11 @@ from rich.text import Text
 from gradbench.config import planning
 from gradbench.config.loading import Benchmark, Published
 from gradbench.measure import statuses
+from gradbench.results.contests import Contest, contests
 from gradbench.results.execute import Outcome
-from gradbench.results.tables import (
-    Contest,
-    Growth,
-    Interval,
-    Row,
-    Summary,
-    contests,
-    growths,
-    rows,
-)
+from gradbench.results.growth import Growth, growths
+from gradbench.results.rows import Interval, Row, rows
+from gradbench.results.summary import Summary
 from gradbench.show.console import bare_table, console, fitted, item, significant
 
 TIGHT = (

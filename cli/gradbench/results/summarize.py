@@ -1,0 +1,189 @@
+"""Results to one summary per cell: the only place that chooses a number for a column of the CSV."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from gradbench.config.loading import Gates
+from gradbench.draws import FloatArray
+from gradbench.measure import statuses
+from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.result import COSTED, CellResult, Measured, by_sampler, counted
+from gradbench.results.growth import with_exponents
+from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
+from gradbench.results.replicates import against_reference, agreement
+from gradbench.results.summary import Summary, number
+
+MS = 1e3
+MAX_NAMED = 3  # parameters of heavy tails
+
+
+def summarize(
+    results: Sequence[CellResult],
+    checks: Sequence[DensityCheck] = (),
+    *,
+    gates: Gates = Gates(),  # noqa: B008 - frozen
+) -> list[Summary]:
+    """Return one summary per cell, in the cells' order.
+
+    Errors against known moments are judged over all replicates of a model and sampler; where they
+    contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
+    replicates agree; where they don't, none of them converged. Exponents are those of a sweep's
+    cells together.
+    """
+    checked = {check.model: check for check in checks}
+    done: dict[str, Summary] = {}
+    for replicates in by_sampler(results).values():
+        group = statuses.existing(replicates)
+        shared = (against_reference(group), agreement(replicates, gates))
+        for result in group:
+            summary = _summary(result, checked.get(result.cell.model))
+            for said in shared:
+                summary = said.added_to(summary)
+            done[result.cell.id] = summary
+    return with_exponents([done[result.cell.id] for result in results])
+
+
+def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
+    cell = result.cell
+    bare = Summary(
+        model=cell.model,
+        sampler=cell.sampler,
+        replicate=cell.replicate,
+        status=result.status,
+        reason=result.reason,
+        init=cell.init,
+        threads=cell.threads,
+        seed=cell.seed,
+        start_seed=cell.start_seed,
+        params=json.dumps(dict(cell.params)),
+        options=json.dumps(dict(cell.options)),
+        parameters=", ".join(cell.parameters) or None,
+        model_use=cell.model_use,
+        sampler_use=cell.sampler_use,
+        default_options=", ".join(cell.defaults) or None,
+        **({} if check is None else _density(check, cell.sampler)),
+    )
+    if result.measured is None:
+        return bare
+    (judged,) = counted([result.measured])
+    costs = _costs(judged) if result.status in COSTED else {}
+    return replace(bare, **_columns(result.measured, judged), **costs)
+
+
+def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
+    return {
+        "density_value_error": check.value_error,
+        "density_gradient_error": check.gradient_error,
+        "density_n_points": check.n_points,
+        "density_signature": check.signature,
+        "density_note": check.notes.get(sampler),
+        "density_findings": "; ".join(check.findings) or None,
+    }
+
+
+def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
+    timing, counts = measured.timing, measured.evaluations
+    parameters = parameter_columns(judged)
+    why = [f"{name} ({reason})" for name, reason in measured.uncounted.items()]
+    return {
+        # Independent draws from the wrong distribution: their number says nothing.
+        **({} if measured.is_approximate or not judged.parameters else _sizes(judged, parameters)),
+        "error_rms_sd": _rms(parameters["error_sd"]),
+        "square_error_rms_sd": _rms(parameters["square_error_sd"]),
+        "z_max": _largest(np.abs(parameters["z"])),
+        # A warm worker compiled nothing for this cell: no number, rather than a zero.
+        "compile_s": timing.compile.wall_s or None,
+        "compile_cpu_s": timing.compile.cpu_s or None,
+        "warmup_s": timing.warmup.wall_s,
+        "warmup_cpu_s": timing.warmup.cpu_s,
+        "sampling_s": timing.sampling.wall_s,
+        "sampling_cpu_s": timing.sampling.cpu_s,
+        **asdict(counts),
+        "n_divergences": measured.n_divergences,
+        "n_saturated": measured.n_saturated,
+        "heavy_tails": _heavy_tails(judged),
+        "acceptance_rate": measured.acceptance_rate,
+        "log_evidence": measured.log_evidence,
+        "log_evidence_se": measured.log_evidence_se,
+        "n_chains": measured.n_chains,
+        "n_draws": measured.n_draws,
+        "n_parameters": len(measured.parameters),
+        "peak_memory_bytes": measured.peak_memory_bytes,
+        "load": measured.load,
+        "start": measured.start,
+        "start_span": measured.start_span,
+        "reference": measured.reference_source,
+        "backend": measured.backend,
+        "fingerprint": measured.fingerprint,
+        "uncounted": "; ".join(why) or None,
+        "batch_form": measured.batch_form,
+        "recompile_s": measured.recompile_s,
+        "sampler_versions": ", ".join(f"{n} {v}" for n, v in measured.versions.items()) or None,
+    }
+
+
+def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, Any]:
+    found = judged.diagnostics
+    worst = smallest_ess(found)
+    return {
+        "ess": number(np.mean(found.ess_bulk)),
+        "ess_worst": number(np.min(worst)),
+        "worst_parameter": judged.parameters[int(np.argmin(worst))],
+        "ess_geometric_mean": number(_geometric_mean(or_ranks(found.ess_mean, found))),
+        "ess_bulk_min": number(np.min(found.ess_bulk)),
+        "ess_tail_min": number(np.min(found.ess_tail)),
+        "ess_mean_min": number(np.fmin.reduce(found.ess_mean)),
+        "ess_square_min": number(np.fmin.reduce(found.ess_square)),
+        "ess_bulk_as_chains": number(np.mean(found.ess_bulk_as_chains)),
+        "ess_autocorr_time": number(np.mean(found.ess_autocorr_time)),
+        "rhat_max": number(np.max(found.rhat)),
+        "autocorrelation_times_min": number(np.min(parameters["autocorrelation_times"])),
+    }
+
+
+def _costs(judged: Measured) -> dict[str, Any]:
+    found, timing, counts = judged.diagnostics, judged.timing, judged.evaluations
+    ess = float(np.mean(found.ess_bulk))
+    worst = float(np.min(smallest_ess(found)))
+    spent = timing.warmup + timing.sampling
+    n_evaluations = counts.n_logp + counts.n_grad
+    return {
+        "ms_per_ess": MS * spent.wall_s / ess,
+        "worst_ms_per_ess": MS * spent.wall_s / worst,
+        "sampling_ms_per_ess": MS * timing.sampling.wall_s / ess,
+        "cpu_ms_per_ess": MS * spent.cpu_s / ess,
+        "evaluations_per_ess": n_evaluations / ess,
+        "worst_evaluations_per_ess": n_evaluations / worst,
+    }
+
+
+def _heavy_tails(measured: Measured) -> str | None:
+    """Return which parameters have no variance, with their Pareto k; None where all have one."""
+    found = measured.diagnostics
+    heavy = np.isnan(found.ess_mean) & (found.pareto_k > statuses.NO_VARIANCE)
+    named = [
+        f"{name} {k:.2f}"
+        for name, k, is_heavy in zip(measured.parameters, found.pareto_k, heavy, strict=True)
+        if is_heavy
+    ]
+    more = [f"{len(named) - MAX_NAMED} more"] if len(named) > MAX_NAMED else []
+    return ", ".join([*named[:MAX_NAMED], *more]) or None
+
+
+def _rms(errors: FloatArray) -> float | None:
+    known = errors[np.isfinite(errors)]
+    return float(np.sqrt(np.mean(known**2))) if known.size else None
+
+
+def _largest(values: FloatArray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.max()) if known.size else None
+
+
+def _geometric_mean(values: FloatArray) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.exp(np.mean(np.log(values))))

@@ -1,0 +1,130 @@
+"""The record of one cell, a line of ``results.csv``, and what is read off several of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradbench.measure.result import UNFINISHED
+
+CONTRADICTED = frozenset({"biased", "overstated"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One cell in flat numbers: a line of ``results.csv``. None where there is no number.
+
+    Costs are None unless the status is ok or unreliable; an approximation has neither costs nor
+    effective sample sizes, only what its draws are off by. ``ess`` is the mean over parameters of
+    the bulk ESS, ``ess_worst`` the smallest over parameters of the ESS of the mean and of the
+    square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
+    Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
+    All of this is over the parameters that count: ``parameters`` says which were chosen, and
+    ``uncounted`` what else doesn't count, and why.
+    """
+
+    model: str
+    sampler: str
+    replicate: int
+    status: str
+    reason: str
+    ms_per_ess: float | None = None
+    worst_ms_per_ess: float | None = None
+    worst_parameter: str | None = None
+    sampling_ms_per_ess: float | None = None
+    cpu_ms_per_ess: float | None = None
+    evaluations_per_ess: float | None = None
+    worst_evaluations_per_ess: float | None = None
+    ess: float | None = None
+    ess_worst: float | None = None
+    ess_geometric_mean: float | None = None
+    ess_bulk_min: float | None = None
+    ess_tail_min: float | None = None
+    ess_mean_min: float | None = None
+    ess_square_min: float | None = None
+    ess_bulk_as_chains: float | None = None
+    ess_autocorr_time: float | None = None
+    rhat_max: float | None = None
+    rhat_across_replicates: float | None = None
+    autocorrelation_times_min: float | None = None
+    error_rms_sd: float | None = None
+    square_error_rms_sd: float | None = None
+    z_max: float | None = None
+    error_based_ess: float | None = None
+    error_based_ess_low: float | None = None
+    error_based_ess_high: float | None = None
+    calibration: float | None = None
+    calibration_low: float | None = None
+    calibration_high: float | None = None
+    square_calibration: float | None = None
+    square_calibration_low: float | None = None
+    square_calibration_high: float | None = None
+    time_exponent: float | None = None
+    time_exponent_low: float | None = None
+    time_exponent_high: float | None = None
+    evaluations_exponent: float | None = None
+    evaluations_exponent_low: float | None = None
+    evaluations_exponent_high: float | None = None
+    compile_s: float | None = None
+    compile_cpu_s: float | None = None
+    warmup_s: float | None = None
+    warmup_cpu_s: float | None = None
+    sampling_s: float | None = None
+    sampling_cpu_s: float | None = None
+    n_logp_warmup: int | None = None
+    n_logp_sampling: int | None = None
+    n_grad_warmup: int | None = None
+    n_grad_sampling: int | None = None
+    n_divergences: int | None = None
+    acceptance_rate: float | None = None
+    log_evidence: float | None = None
+    log_evidence_se: float | None = None
+    n_chains: int | None = None
+    n_draws: int | None = None
+    n_parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    load: float | None = None
+    density_value_error: float | None = None
+    density_gradient_error: float | None = None
+    density_n_points: int | None = None
+    density_signature: float | None = None
+    reference: str | None = None
+    backend: str | None = None
+    fingerprint: str | None = None
+    init: str
+    threads: int
+    seed: int
+    start_seed: int
+    params: str
+    options: str
+    parameters: str | None = None
+    uncounted: str | None = None
+    n_saturated: int | None = None
+    heavy_tails: str | None = None
+    start: str | None = None
+    start_span: float | None = None
+    density_note: str | None = None
+    density_findings: str | None = None
+    batch_form: str | None = None
+    recompile_s: float | None = None
+    model_use: str | None = None
+    sampler_use: str | None = None
+    sampler_versions: str | None = None
+    default_options: str | None = None
+
+
+def numbers(group: Iterable[Summary], column: str) -> list[float]:
+    """Return a column's numbers, without the cells that have none."""
+    values = (getattr(summary, column) for summary in group)
+    return [float(value) for value in values if value is not None]
+
+
+def is_failure(found: Iterable[Summary]) -> bool:
+    """Return whether any cell gave no result, or one that must not be believed."""
+    wrong = {*UNFINISHED, *CONTRADICTED, "frozen", "nonfinite"}
+    return any(summary.status in wrong for summary in found)
+
+
+def number(value: float | np.floating) -> float | None:
+    """Return a float, None for what is not a finite number: an empty cell, never a NaN."""
+    return float(value) if np.isfinite(value) else None
