@@ -14,7 +14,7 @@ import yaml
 
 from gradbench.cli import finish_on_signals, main
 from gradbench.config import loading
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import cells
 from gradbench.errors import ConfigError
 from gradbench.gate import baseline, gate

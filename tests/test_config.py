@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradbench.config import loading, planning
+from gradbench.config.benchmark import json_schema
 from gradbench.config.yaml_source import Document
 from gradbench.errors import ConfigError
 
@@ -178,12 +179,10 @@ def test_names_the_file_that_is_not_text(tmp_path: Path) -> None:
 
 def test_names_the_model_file_without_model(config: Callable[..., Path], tmp_path: Path) -> None:
     """A model file that lacks ``model``, or isn't Python, is refused without being run."""
-    from gradbench.config import loading as module
-
     for body, words in {"x = 1\n": "has no function 'model'", "def": "can't be read"}.items():
         (tmp_path / "mine.py").write_text(body)
         with pytest.raises(ConfigError, match=words):
-            module.load(str(config(models={"mine": {"use": "./mine.py"}})))
+            loading.load(str(config(models={"mine": {"use": "./mine.py"}})))
 
 
 def test_reports_all_problems_at_once(tmp_path: Path) -> None:
@@ -208,12 +207,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_resolved_config_is_read_back_equal(config: Callable[..., Path]) -> None:
     """What a run's folder keeps is the benchmark itself, defaults written out."""
-    from gradbench.config import loading as module
-
-    benchmark = module.load(str(config(limits={"timeout": "90s", "memory": "500MB"})))
+    benchmark = loading.load(str(config(limits={"timeout": "90s", "memory": "500MB"})))
     path = config("again.yaml")
-    path.write_text(module.dump(benchmark))
-    assert module.restore(path) == benchmark
+    path.write_text(loading.dump(benchmark))
+    assert loading.restore(path) == benchmark
     assert benchmark.limits.timeout_s == 90
     assert benchmark.limits.memory_bytes == 500_000_000
     assert benchmark.samplers["nuts"].options["target_accept"] == 0.8
@@ -221,10 +218,8 @@ def test_resolved_config_is_read_back_equal(config: Callable[..., Path]) -> None
 
 def test_overrides_reach_any_key(config: Callable[..., Path]) -> None:
     """--set replaces a value, makes missing maps, and is named in errors."""
-    from gradbench.config import loading as module
-
     path = str(config(models={"a.b": {"use": "gaussian"}}))
-    benchmark = module.load(path, ["models.a.b.params.dim=7", "seed=3", "limits.timeout=5s"])
+    benchmark = loading.load(path, ["models.a.b.params.dim=7", "seed=3", "limits.timeout=5s"])
     assert benchmark.models["a.b"].params == {"dim": 7}
     assert (benchmark.seed, benchmark.limits.timeout_s) == (3, 5.0)
     for wrong, words in {
@@ -234,14 +229,14 @@ def test_overrides_reach_any_key(config: Callable[..., Path]) -> None:
         "seed=[": "--set seed:",
     }.items():
         with pytest.raises(ConfigError, match=words.replace("[", r"\[")):
-            module.load(path, [wrong])
+            loading.load(path, [wrong])
 
 
 def test_shipped_configs_fit_their_schema() -> None:
     """Every shipped config is found by name, loads, and fits the schema editors use."""
     import jsonschema
 
-    schema = loading.schema()
+    schema = json_schema()
     folder = Path(__file__).parents[1] / "configs"
     assert sorted(folder.glob("*.yaml"))
     for path in folder.glob("*.yaml"):
@@ -257,4 +252,4 @@ def test_committed_schema_is_current() -> None:
     import json
 
     committed = Path(__file__).parents[1] / "configs" / "schema.json"
-    assert json.loads(committed.read_text()) == loading.schema()
+    assert json.loads(committed.read_text()) == json_schema()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradbench import compat
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, Evaluations
 from gradbench.errors import ModelError

@@ -8,7 +8,7 @@ from pathlib import Path
 from gradbench import models
 from gradbench.config import loading as configs
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
 
 Write = Callable[..., Path]

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark, Limits
+from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell
 from gradbench.measure import nursery
 from gradbench.measure.nursery import Nursery

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import norm
 
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations
 from gradbench.errors import StoreError

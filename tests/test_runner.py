@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
 from gradbench.measure import machine, nursery, workers

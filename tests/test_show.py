@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from gradbench.config.loading import Benchmark, Published
+from gradbench.config.benchmark import Benchmark, Published
 from gradbench.config.planning import Cell
 from gradbench.gate.baseline import Baseline, Entry
 from gradbench.gate.selftest import Findings as Tried

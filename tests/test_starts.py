@@ -12,7 +12,7 @@ import pytest
 from gradbench import LogDensity, compat, models
 from gradbench.config import loading as configs
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import DEFAULT_INIT, Benchmark
 from gradbench.errors import ModelError
 from gradbench.measure import density_check
 from gradbench.measure.check_model import _ends, _scales
@@ -267,7 +267,7 @@ def test_own_is_the_default_where_there_are_any(
     model_file(body)
     benchmark = configs.load(str(config(models={"mine": {"use": "./my_model.py"}}, **keys)))
     assert {cell.init for cell in planning.cells(benchmark)} == {init}
-    assert configs.DEFAULT_INIT == "uniform"
+    assert DEFAULT_INIT == "uniform"
 
 
 EPHEMERIS = f"""{HEAD}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
 from gradbench.measure.result import CellResult
 from gradbench.results import store
@@ -26,7 +26,7 @@ CELL = Cell(
 KILLED = """
 import os, pathlib, signal, sys
 from gradbench.results import store
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.measure.result import CellResult
 sys.path.insert(0, {tests!r})
 from test_store import BENCHMARK, CELL

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from scipy.signal import lfilter
 
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations, FloatArray, IntArray
 from gradbench.measure import statuses

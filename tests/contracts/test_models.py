@@ -13,7 +13,7 @@ import pytest
 from pytensor.compile.mode import Mode
 
 from gradbench import compat, models, samplers
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
 from gradbench.measure import density_check

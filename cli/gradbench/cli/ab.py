@@ -12,7 +12,7 @@ from gradbench.cli.verdict import (
     report_options,
     tell_judged,
 )
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.gate import gate
 from gradbench.gate.gate import Variant
 from gradbench.gate.verdict import Policy

@@ -14,7 +14,7 @@ from gradbench.cli.verdict import (
     tell_judged,
 )
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.gate import baseline, gate
 from gradbench.gate.verdict import Policy
 from gradbench.show.progress import Display

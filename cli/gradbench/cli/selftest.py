@@ -6,7 +6,7 @@ import click
 
 from gradbench.cli import INTERRUPTED
 from gradbench.cli.verdict import config_options
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.gate import selftest
 from gradbench.show import selftest as table
 from gradbench.show.progress import Display

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from gradbench.config.loading import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
+from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
 from gradbench.models import Source
 from gradbench.records import from_plain
 from gradbench.target.target import Init

@@ -13,7 +13,7 @@ from itertools import cycle
 from pathlib import Path
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell, Key
 from gradbench.gate import rule, sides
 from gradbench.gate.compare import compare, differences

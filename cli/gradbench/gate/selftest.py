@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Key
 from gradbench.draws import FloatArray
 from gradbench.gate import gate, rule, sides

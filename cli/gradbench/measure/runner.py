@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.measure.result import COSTED, CellResult, Measured, Status, counted
 from gradbench.stats import diagnostics

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import IO, Any, Protocol, TypeVar
 
 from gradbench import __version__
-from gradbench.config.loading import Limits
+from gradbench.config.benchmark import Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.errors import InterpreterError, headline, pip_install
 from gradbench.measure import machine, nursery

@@ -15,7 +15,7 @@ import yaml
 
 from gradbench import models, samplers
 from gradbench.config import loading, planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
 from gradbench.draws import FloatArray
 from gradbench.errors import LongRunError, ModelError, SamplerError, StoreError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
 from gradbench.errors import ModelError, StoreError
 from gradbench.measure import machine

@@ -16,7 +16,7 @@ from typing import Any
 
 from gradbench import records
 from gradbench.config import loading, planning
-from gradbench.config.loading import Benchmark
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Place
 from gradbench.errors import SaveError, StoreError
 from gradbench.measure.density_check import DensityCheck

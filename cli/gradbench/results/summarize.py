@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench.config.loading import Gates
+from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.measure import statuses
 from gradbench.measure.density_check import DensityCheck

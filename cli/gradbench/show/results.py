@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradbench.config import planning
-from gradbench.config.loading import Benchmark, Published
+from gradbench.config.benchmark import Benchmark, Published
 from gradbench.measure import statuses
 from gradbench.results.contests import Contest, contests
 from gradbench.results.execute import Outcome
