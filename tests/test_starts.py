@@ -19,7 +19,7 @@ from gradbench.measure.check_model import _ends, _scales
 from gradbench.measure.worker import Session
 from gradbench.models import Source
 from gradbench.results import store
-from gradbench.target.starts import search, search_around
+from gradbench.target.search import search, search_around
 from gradbench.target.target import Init, Target
 
 pm = compat.pymc()

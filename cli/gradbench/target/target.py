@@ -22,7 +22,7 @@ from gradbench.reference import Reference
 from gradbench.stan import UNCONSTRAINED, StanProgram
 from gradbench.target import batch
 from gradbench.target.batch import Batch
-from gradbench.target.starts import MAX_TRIES, Search, search, search_around
+from gradbench.target.search import MAX_TRIES, Search, search, search_around
 
 if TYPE_CHECKING:
     import pymc as pm
