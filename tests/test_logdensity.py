@@ -89,9 +89,11 @@ def test_the_first_value_counts(kind: str) -> None:
 def test_what_a_function_lacks_is_told_in_its_terms() -> None:
     """No Op is named that its author never wrote."""
     target = target_of(LogDensity(lambda x: -x @ x, ndim=2))
-    assert "it has no gradient (its function comes without one)" in str(target.lacks("gradient"))
+    assert "it has no gradient (its function comes without one)" in str(target.why_no_gradient)
     pytest.importorskip("jax")
-    assert "JAX can't compile it (the log-density is no JAX function)" in str(target.lacks("jax"))
+    assert "JAX can't compile it (the log-density is no JAX function)" in str(
+        target.why_not_on("jax")
+    )
 
 
 def test_blobs_may_be_left_out_of_the_support() -> None:

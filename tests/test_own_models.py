@@ -173,7 +173,7 @@ def test_a_jax_function_goes_through() -> None:
     import jax
 
     target = target_of(LogDensity(logp, names=["a", "b"], kind="jax"))
-    assert target.lacks("jax") is None
+    assert target.why_not_on("jax") is None
     x = np.array([0.5, -1.0])
     assert target.logdensity_and_gradient(x)[1] == pytest.approx(slope(x))
     assert np.asarray(jax.grad(target.jax_logdensity)(x)) == pytest.approx(slope(x))
@@ -246,9 +246,9 @@ def test_an_op_of_ones_own_is_unsuited_not_failed() -> None:
     with pm.Model() as model:
         pm.Potential("opaque", Opaque()(pm.Normal("x", shape=2)))
     target = Target(model, mode=compat.mode("c"))
-    assert "has no gradient" in str(target.lacks("gradient"))
-    assert "Opaque" in str(target.lacks("jax"))
-    assert target.lacks("c") is None
+    assert "has no gradient" in str(target.why_no_gradient)
+    assert "Opaque" in str(target.why_not_on("jax"))
+    assert target.why_not_on("c") is None
 
 
 COUNTED: dict[str, dict[str, Any]] = {

@@ -142,9 +142,9 @@ def test_an_op_without_a_gradient_is_named() -> None:
         x = pm.Normal("x", shape=2)
         pm.Potential("opaque", pm.math.exp(Opaque()(2 * x)) + pm.math.sum(x))
     target = Target(model, mode="FAST_COMPILE")
-    assert "it has no gradient (Opaque" in str(target.lacks("gradient"))
+    assert "it has no gradient (Opaque" in str(target.why_no_gradient)
     pytest.importorskip("jax")
-    assert "JAX can't compile it (Opaque" in str(target.lacks("jax"))
+    assert "JAX can't compile it (Opaque" in str(target.why_not_on("jax"))
 
 
 def test_saved_draws_keep_dims_and_coords(tmp_path: Path) -> None:

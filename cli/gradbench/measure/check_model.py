@@ -131,7 +131,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
         check=check,
         logdensity_s=timing.seconds(lambda: target.logdensity(x)),
         gradient_s=timing.seconds(lambda: target.logdensity_and_gradient(x))
-        if target.lacks("gradient") is None
+        if target.why_no_gradient is None
         else None,
         starts=target.ways,
         narrowest=narrowest,
@@ -155,7 +155,7 @@ class _Itself(Evaluator):
         return self._target.logdensity_batch(points)
 
     def gradient(self, points: FloatArray) -> FloatArray | None:
-        if self._target.lacks("gradient") is not None:
+        if self._target.why_no_gradient is not None:
             return None
         return np.array([self._target.logdensity_and_gradient(x)[1] for x in points])
 

@@ -214,7 +214,7 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
 
 def _value(target: Target, x: FloatArray) -> float:
     """Return the log-density at one point, without compiling another function for it."""
-    if target.lacks("gradient") is None:
+    if target.why_no_gradient is None:
         return target.logdensity_and_gradient(x)[0]
     return target.logdensity(x)
 
@@ -237,7 +237,7 @@ def _with_target(seen: Probe, target: Target, at: FloatArray) -> Probe:
     values, again = ([_value(target, x) for x in at] for _ in range(2))
     seen = replace(seen, target_values=values, again=again, is_float32=_is_rounded(values))
     usable = np.isfinite(values)
-    if target.lacks("gradient") is not None or not usable.any():
+    if target.why_no_gradient is not None or not usable.any():
         return seen
     differences, uncertainties = np.full((2, len(at), N_DIRECTIONS), np.nan)
     differences[usable], uncertainties[usable] = _differences(target, at[usable])

@@ -42,7 +42,7 @@ def unsuited(target: Target, options: Options) -> str | None:
             f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
             f" at least {2 * target.ndim} are needed"
         )
-    return target.lacks(options.backend)
+    return target.why_not_on(options.backend)
 
 
 class Batched(sampler.OfAnyLength[sampler.Chosen]):

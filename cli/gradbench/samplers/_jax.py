@@ -50,7 +50,7 @@ def unsuited(target: Target, options: Options) -> str | None:
             jax.devices("gpu")
         except RuntimeError:
             return "platform: gpu: JAX finds no GPU here; use platform: cpu"
-    return target.lacks("jax")
+    return target.why_not_on("jax")
 
 
 class Checked(sampler.Built):

@@ -46,7 +46,7 @@ class Options(sampler.Options):
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: no likelihood, or a prior that can't be mapped from the unit cube."""
-    return _prior.missing(target) or target.lacks(options.backend)
+    return _prior.missing(target) or target.why_not_on(options.backend)
 
 
 def build(target: Target, options: Options) -> "Nested":

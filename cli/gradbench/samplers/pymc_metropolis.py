@@ -27,7 +27,7 @@ class Options(_pymc.Options):
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: the backend can't compile the density."""
-    return target.lacks(options.backend)
+    return target.why_not_on(options.backend)
 
 
 def build(target: Target, options: Options) -> _pymc.GradientFree:

@@ -32,7 +32,7 @@ class Options(_pymc.HamiltonianOptions):
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: the backend can't compile the density, or it has no gradient."""
-    return target.lacks(options.backend) or target.lacks("gradient")
+    return target.why_not_on(options.backend) or target.why_no_gradient
 
 
 def build(target: Target, options: Options) -> _pymc.Hamiltonian:

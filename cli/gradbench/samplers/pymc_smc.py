@@ -44,8 +44,10 @@ def unsuited(target: Target, options: Options) -> str | None:
     if not target.model.observed_RVs and not target.model.potentials:
         return "the model has no data and no potential: it would only draw from the prior"
     if _prior.given(target):
-        return _prior.OfFunction(target).fault(is_inverted=False) or target.lacks(options.backend)
-    return _prior.without(target) or target.lacks(options.backend)
+        reason = _prior.OfFunction(target).fault(is_inverted=False)
+    else:
+        reason = _prior.without(target)
+    return reason or target.why_not_on(options.backend)
 
 
 def build(target: Target, options: Options) -> "Populations":

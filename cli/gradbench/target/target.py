@@ -267,7 +267,7 @@ class Target:
             value, gradient = self.logdensity_and_gradient(units * z)
             return -value, -gradient * units
 
-        has_gradient = self.lacks("gradient") is None
+        has_gradient = self.why_no_gradient is None
         function: Callable[[FloatArray], Any] = both_at if has_gradient else value_at
         with np.errstate(invalid="ignore"):  # the way there may lead outside the support
             found = minimize(
@@ -275,19 +275,16 @@ class Target:
             )
         return np.asarray(found.x * units)
 
-    def lacks(self, what: str) -> str | None:
-        """Return why the density can't be had so, and what to do, or None if it can.
+    def why_not_on(self, backend: str) -> str | None:
+        """Return why a backend can't compile the density, and what to do, or None if it can.
 
-        Args:
-            what: ``gradient``, by reverse mode; or a backend. Only ``jax`` can lack anything: it
-                has no way to call Python, which all others have.
+        Only ``jax`` may not: it has no way to call Python, which all others have.
         """
-        if what == "gradient":
-            return self._lacks_gradient
-        return self._lacks_jax if what == "jax" else None
+        return self._why_not_on_jax if backend == "jax" else None
 
     @cached_property
-    def _lacks_gradient(self) -> str | None:
+    def why_no_gradient(self) -> str | None:
+        """Why the density has no gradient by reverse mode, and what to do, or None if it has."""
         import pytensor
 
         flat, logp = self._density
@@ -299,7 +296,7 @@ class Target:
         return None
 
     @cached_property
-    def _lacks_jax(self) -> str | None:
+    def _why_not_on_jax(self) -> str | None:
         import jax
 
         jax.config.update("jax_enable_x64", True)
