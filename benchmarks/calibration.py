@@ -20,7 +20,7 @@ from gradbench.measure.result import CellResult, Measured
 from gradbench.results.replicates import against_reference
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
 N_CHAINS, N_DRAWS = 2, 800

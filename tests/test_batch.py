@@ -143,7 +143,7 @@ def test_one_point_voids_no_other(kind: str) -> None:
     alone = [target.logdensity(x) for x in points]
     assert np.array_equal(np.isfinite(alone), is_valid(B))
     assert target.logdensity_batch(points) == pytest.approx(alone, rel=1e-12)
-    assert target.batch_form == "vectorized"
+    assert target.density.batch_form == "vectorized"
     slopes = [target.logdensity_and_gradient(x) for x in points]
     assert [value for value, _ in slopes] == pytest.approx(alone, rel=1e-12)
     assert all(np.isfinite(slope).all() for value, slope in slopes if value > -np.inf)
@@ -189,7 +189,7 @@ def test_shapes_may_differ_from_point_to_point() -> None:
     )
     points = mixture(target)
     alone = [target.logdensity(x) for x in points]
-    assert target.batch_form == "loop"
+    assert target.density.batch_form == "loop"
     assert target.logdensity_batch(points) == pytest.approx(alone, rel=1e-12)
 
 
@@ -197,7 +197,7 @@ def test_an_operation_that_mixes_points_is_caught() -> None:
     """An Op whose vectorized form isn't its single one is used point by point."""
     target = target_of(lambda b: potential(Worst()(b)), "python")
     points = mixture(target)
-    assert target.batch_form != "vectorized"
+    assert target.density.batch_form != "vectorized"
     expected = [target.logdensity(x) for x in points]
     assert target.logdensity_batch(points) == pytest.approx(expected, rel=1e-12)
 

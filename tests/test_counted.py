@@ -22,7 +22,7 @@ from gradbench.measure.worker import Session
 from gradbench.results import store
 from gradbench.results.parameters import parameter_rows
 from gradbench.results.summarize import summarize
-from gradbench.target import target
+from gradbench.target import parameters
 from gradbench.target.target import Target
 from gradbench.timing import Timing
 
@@ -53,15 +53,15 @@ def odd() -> Any:
 
 def counting(model: Any, *counted: str) -> tuple[Target, list[str]]:
     of = Target(model, mode="FAST_COMPILE", counted=counted)
-    return of, np.array(of.parameters)[of.is_candidate].tolist()
+    return of, np.array(of.names)[of.parameters.is_candidate].tolist()
 
 
 def test_by_default_indicators_and_many_rows_do_not_count(odd: Any) -> None:
     """Free parameters count and what is computed, but for whole numbers and over 200 values."""
     of, names = counting(odd)
     assert names == ["a", "b", "above"]
-    assert set(of.parameters) == {"a", "b", "b_wins", "a_is_positive", "above"}
-    assert of.uncounted == {
+    assert set(of.names) == {"a", "b", "b_wins", "a_is_positive", "above"}
+    assert of.parameters.uncounted == {
         "b_wins": "whole numbers",
         "a_is_positive": "whole numbers",
         "fitted": "2,000 values, more than 200",
@@ -99,7 +99,7 @@ def test_columns_are_evaluated_a_few_draws_at_a_time(odd: Any, monkeypatch: Any)
     of, _ = counting(odd, "fitted")
     points = np.random.default_rng(0).standard_normal((2, 7, 2))
     whole = of.constrain(points)
-    monkeypatch.setattr(target, "EVALUATED_BYTES", 3 * 8 * 2005)
+    monkeypatch.setattr(parameters, "EVALUATED_BYTES", 3 * 8 * 2005)
     assert np.array_equal(of.constrain(points), whole)
 
 

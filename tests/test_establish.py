@@ -25,7 +25,7 @@ from gradbench.references.pooled import Demand, Findings
 from gradbench.show import reference as table
 from gradbench.show.progress import Display
 from gradbench.stats import diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Timing
 
 Write = Callable[..., Path]

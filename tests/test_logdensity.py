@@ -170,14 +170,14 @@ def test_named_quantities_are_reported(kind: Any) -> None:
             constrained=named,
         )
     )
-    assert target.parameters == (
+    assert target.names == (
         *("a", "b", "period"),
         *("both[0, 0]", "both[0, 1]", "both[1, 0]", "both[1, 1]"),
     )
     found = target.named(AT.reshape(1, 3, 2))
     assert found["period"] == pytest.approx(3.0 * AT[None, :, 0] ** 2)
     assert found["both"][0, 1] == pytest.approx(np.stack([AT[1], AT[1] + 1]))
-    assert target.unconstrain(target.named(AT)) == pytest.approx(AT)
+    assert target.quantities.unconstrain(target.named(AT)) == pytest.approx(AT)
     if kind == "jax":
         jax = Target(target.model, mode=compat.mode("jax"))
         assert jax.named(AT)["both"] == pytest.approx(found["both"][0])
@@ -261,7 +261,7 @@ def test_runs_start_from_its_prior(kind: str) -> None:
     given: dict[str, Any] = {"bounds": ([-9, -1, 0, -99], [9, 3, 99, 99]), "transform": True}
     made = replace(WITH_PRIOR, **(given if kind == "transformed" else {}))
     target = target_of(made)
-    points = target.starts("prior", np.random.default_rng(0), 400)
+    points = target.starts.find("prior", np.random.default_rng(0), 400)
     named = target.named(points)
     assert named["b"].mean() == pytest.approx(1.0, abs=0.25)
     assert named["s"].mean() == pytest.approx(1.0, abs=0.25)

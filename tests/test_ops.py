@@ -85,7 +85,7 @@ def test_draws_have_the_references_moments(spring: Target) -> None:
     """Exact draws have the exact means and variances."""
     reference, n = spring.reference, 100_000
     assert reference is not None
-    values = spring.constrain(spring.starts("reference", np.random.default_rng(0), n))
+    values = spring.constrain(spring.starts.find("reference", np.random.default_rng(0), n))
     assert np.abs(values.mean(axis=0) - reference.mean).max() < 4 * reference.sd.max() / n**0.5
     errors = (values.var(axis=0) - reference.sd**2) / reference.square_sd
     assert np.abs(errors).max() < 4 / n**0.5

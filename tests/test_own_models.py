@@ -104,9 +104,9 @@ def test_a_function_is_a_target(naming: dict[str, Any], parameters: tuple[str, .
     expected = [logp(x) for x in points]
     assert target.logdensity_batch(points) == pytest.approx(expected)
     assert [target.logdensity(x) for x in points] == pytest.approx(expected)
-    assert target.parameters == parameters
+    assert target.names == parameters
     assert np.array_equal(target.constrain(points), points)
-    assert target.unconstrain(target.named(points)) == pytest.approx(points)
+    assert target.quantities.unconstrain(target.named(points)) == pytest.approx(points)
 
 
 def test_one_gradient_is_one_evaluation() -> None:
@@ -161,7 +161,7 @@ def test_nan_is_outside_the_support() -> None:
 def test_without_a_gradient_the_mode_is_found_all_the_same() -> None:
     """init: map, and the points of the density check, need no gradient."""
     target = target_of(LogDensity(lambda x: logp(x - 3), ndim=2))
-    starts = target.starts("map", np.random.default_rng(0), 4)
+    starts = target.starts.find("map", np.random.default_rng(0), 4)
     assert starts == pytest.approx(np.full((4, 2), 3.0), abs=0.11)
     inside = density_check.points(target)[: 2 * density_check.N_POINTS]
     assert np.isfinite(target.logdensity_batch(inside)).all()
@@ -370,7 +370,7 @@ def test_a_program_is_a_target() -> None:
     # Unconstrained, Stan has arrays row by row and matrices column by column.
     assert named["a"] == pytest.approx(points[:, 4:10].reshape(-1, 2, 3))
     assert named["b"] == pytest.approx(points[:, 10:].reshape(-1, 3, 2).swapaxes(1, 2))
-    assert target.unconstrain(named) == pytest.approx(points)
+    assert target.quantities.unconstrain(named) == pytest.approx(points)
 
 
 @needs_stan

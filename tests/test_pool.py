@@ -11,7 +11,7 @@ from gradbench.measure.result import Measured
 from gradbench.references import pooled
 from gradbench.references.pooled import Demand, Pooled
 from gradbench.stats import diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Timing
 
 NAMES = ("x[0]", "x[1]")

@@ -25,7 +25,7 @@ from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary, is_failure
 from gradbench.show.results import results
 from gradbench.stats.diagnostics import Diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
 GATES = Gates()

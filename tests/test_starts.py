@@ -20,7 +20,8 @@ from gradbench.measure.worker import Session
 from gradbench.models import Source
 from gradbench.results import store
 from gradbench.target.search import search, search_around
-from gradbench.target.target import Init, Target
+from gradbench.target.starts import Init
+from gradbench.target.target import Target
 
 pm = compat.pymc()
 
@@ -95,14 +96,14 @@ def test_a_jitter_shrinks_to_the_point_itself() -> None:
 def test_a_support_far_from_zero_has_starts(given: str, init: Init, model_file: Write) -> None:
     """Told where to start, runs do, and so do the density check and the search for what varies."""
     target = far(model_file, given, init)
-    starts = target.starts(init, rng(), 20)
+    starts = target.starts.find(init, rng(), 20)
     assert starts.shape == (20, 1)
     assert len(np.unique(starts)) == 20
-    assert np.array_equal(starts, target.starts(init, rng(), 20))
+    assert np.array_equal(starts, target.starts.find(init, rng(), 20))
     for points in (starts, target.initial(rng(), 8)):
         constrained = target.constrain(points)
         assert ((constrained > 100) & (constrained < 120)).all()
-    assert target.parameters == ("K",)
+    assert target.names == ("K",)
     assert np.isfinite(
         target.logdensity_batch(density_check.points(target))[: density_check.N_POINTS]
     ).all()
@@ -111,7 +112,7 @@ def test_a_support_far_from_zero_has_starts(given: str, init: Init, model_file: 
 def test_without_being_told_it_says_what_would_work(model_file: Write) -> None:
     """How many tries were finite, which term is -inf, and what works on this very model."""
     with pytest.raises(ModelError, match=r"0 of the 200 points .* uniform tried had one") as raised:
-        far(model_file, "initial=[110.0]").starts("uniform", rng(), 2)
+        far(model_file, "initial=[110.0]").starts.find("uniform", rng(), 2)
     assert "the function is -inf; it can start with init: own or init: model" in str(raised.value)
     with pytest.raises(ModelError, match="give LogDensity the argument initial or bounds"):
         far(model_file, "").initial(rng(), 2)
@@ -173,7 +174,7 @@ def given(**values: Any) -> Callable[..., Mapping[str, Any]]:
 
 def test_own_values_are_by_name_and_constrained() -> None:
     """A map of names to constrained values is led to the unconstrained space."""
-    starts = scales(given(sigma=2.0, mu=[1.0, 3.0])).starts("own", rng(), 3)
+    starts = scales(given(sigma=2.0, mu=[1.0, 3.0])).starts.find("own", rng(), 3)
     assert starts == pytest.approx(np.tile([np.log(2), 1, 3], (3, 1)))
 
 
@@ -195,21 +196,21 @@ def test_own_values_are_by_name_and_constrained() -> None:
 def test_wrong_points_are_one_message(initial: Callable[..., Any], words: str) -> None:
     """Points of a wrong shape, NaN, out of range, or of other variables are each told in words."""
     with np.errstate(invalid="ignore"), pytest.raises(ModelError, match=words):
-        scales(initial).starts("own", rng(), 4)
+        scales(initial).starts.find("own", rng(), 4)
 
 
 def test_prior_draws_are_the_priors() -> None:
     """Their means and sds are; they repeat with the generator; a flat prior is refused."""
     target = scales()
-    starts = target.starts("prior", rng(), 2000)
-    assert np.array_equal(starts[:5], target.starts("prior", rng(), 5))
+    starts = target.starts.find("prior", rng(), 2000)
+    assert np.array_equal(starts[:5], target.starts.find("prior", rng(), 5))
     assert starts[:, 1].mean() == pytest.approx(5, abs=4 * 3 / np.sqrt(2000))
     assert starts[:, 1].std() == pytest.approx(3, rel=4 / np.sqrt(4000))
     assert np.mean(np.exp(starts[:, 0]) < 2.0) == pytest.approx(0.683, abs=0.045)
     with pm.Model() as flat:
         pm.Flat("level")
     with pytest.raises(ModelError, match=r"init: prior needs a prior .* of level is improper"):
-        Target(flat, mode="FAST_COMPILE").starts("prior", rng(), 2)
+        Target(flat, mode="FAST_COMPILE").starts.find("prior", rng(), 2)
 
 
 def test_unordered_cutpoints_start_at_their_initvals() -> None:
@@ -218,7 +219,7 @@ def test_unordered_cutpoints_start_at_their_initvals() -> None:
         cuts = pm.Normal("cuts", 0, 3, shape=6, initval=np.linspace(-2.5, 2.5, 6))
         pm.OrderedLogistic("y", eta=0.0, cutpoints=cuts, observed=np.arange(7))
     target = Target(model, mode="FAST_COMPILE", init="model")
-    starts = target.starts("model", rng(), 8)
+    starts = target.starts.find("model", rng(), 8)
     assert (np.diff(starts, axis=1) > 0).all()
     assert np.ptp(starts, axis=0).min() > 0
     assert np.isfinite(target.initial(rng(), 8)).all()
@@ -231,7 +232,7 @@ def test_the_term_outside_is_named() -> None:
         pm.Potential("limit", pm.math.switch(x > 50, 0.0, -np.inf))
         pm.Potential("root", pm.math.sqrt(x - 50))
     with pytest.raises(ModelError, match="limit is -inf, root is NaN"):
-        Target(model, mode="FAST_COMPILE").starts("uniform", rng(), 2)
+        Target(model, mode="FAST_COMPILE").starts.find("uniform", rng(), 2)
 
 
 def test_very_unlike_scales_are_told() -> None:

@@ -51,22 +51,22 @@ def test_gradient_is_the_slope(target: Target) -> None:
 
 def test_parameters_are_arviz_names(target: Target) -> None:
     """Every scalar that varies is named as ArviZ names it, deterministics among them."""
-    assert {"scale", "share[2]", "x[1, 1]", "total"} <= set(target.parameters)
-    assert not any(name.startswith("fixed") for name in target.parameters)
+    assert {"scale", "share[2]", "x[1, 1]", "total"} <= set(target.names)
+    assert not any(name.startswith("fixed") for name in target.names)
     values = target.constrain(np.zeros((3, 4, target.ndim)))
-    assert values.shape == (3, 4, len(target.parameters))
+    assert values.shape == (3, 4, len(target.names))
 
 
 def test_constrained_points_come_back(target: Target) -> None:
     """Unconstraining what was constrained gives the same points."""
     points = target.initial(np.random.default_rng(3), 6)
-    assert target.unconstrain(target.named(points)) == pytest.approx(points, abs=1e-9)
+    assert target.quantities.unconstrain(target.named(points)) == pytest.approx(points, abs=1e-9)
 
 
 @pytest.mark.parametrize("init", ["uniform", "model", "map"])
 def test_starts_are_finite_and_repeatable(target: Target, init: str) -> None:
     """Starting points have a finite density, differ, and repeat with the generator's seed."""
-    first, again = (target.starts(init, np.random.default_rng(4), 20) for _ in range(2))  # type: ignore[arg-type]
+    first, again = (target.starts.find(init, np.random.default_rng(4), 20) for _ in range(2))  # type: ignore[arg-type]
     assert np.array_equal(first, again)
     assert np.isfinite(target.logdensity_batch(first)).all()
     assert np.ptp(first, axis=0).min() > 0
@@ -75,7 +75,7 @@ def test_starts_are_finite_and_repeatable(target: Target, init: str) -> None:
 def test_starting_from_a_reference_needs_one(target: Target) -> None:
     """init: reference on a model without exact draws says what to do."""
     with pytest.raises(ModelError, match="init: uniform"):
-        target.starts("reference", np.random.default_rng(0), 3)
+        target.starts.find("reference", np.random.default_rng(0), 3)
 
 
 def test_starts_stay_in_the_support() -> None:
@@ -117,7 +117,7 @@ def test_imputed_values_count_once() -> None:
             pm.Normal("y", mu, 1.0, observed=data)
         pm.Deterministic("twice", 2 * mu)
     target = Target(model, mode="FAST_COMPILE")
-    assert target.parameters == ("mu", "y_unobserved[0]", "y_unobserved[1]", "twice")
+    assert target.names == ("mu", "y_unobserved[0]", "y_unobserved[1]", "twice")
     named = target.named(np.array([[0.5, 10.0, 20.0]]))
     assert named["y"].tolist() == [[1.0, 10.0, 2.0, 20.0]], "saved draws have it whole"
     assert target.constrain(np.array([0.5, 10.0, 20.0])).tolist() == [0.5, 10.0, 20.0, 1.0]
@@ -169,7 +169,9 @@ def test_saved_draws_keep_dims_and_coords(tmp_path: Path) -> None:
     named = target.named(np.random.default_rng(0).standard_normal((2, 5, target.ndim)))
     stats = {"diverging": np.zeros((2, 5), dtype=bool)}
     path = tmp_path / "draws.nc"
-    compat.save_draws(path, named, stats, {}, dims=target.dims, coords=target.coords)
+    compat.save_draws(
+        path, named, stats, {}, dims=target.quantities.dims, coords=target.quantities.coords
+    )
     with xarray.open_datatree(path, engine="h5netcdf") as tree:
         posterior = tree["posterior"].dataset
         assert {str(name): value.dims[2:] for name, value in posterior.data_vars.items()} == {

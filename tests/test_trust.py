@@ -22,7 +22,8 @@ from gradbench.results.summarize import summarize
 from gradbench.results.summary import is_failure
 from gradbench.show.results import results
 from gradbench.stats import diagnostics
-from gradbench.target.target import Init, ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
+from gradbench.target.starts import Init
 from gradbench.timing import Duration, Timing
 
 GATES = Gates()

@@ -50,6 +50,11 @@ def pip_install(extra: str = "") -> str:
     return f'pip install "{DISTRIBUTION}[{extra}]"' if extra else f"pip install {DISTRIBUTION}"
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def headline(message: str) -> str:
     """Return a message's first line that says something, without a terminal's colours.
 

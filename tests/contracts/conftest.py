@@ -7,7 +7,7 @@ import pytest
 
 from gradbench.draws import FloatArray
 from gradbench.stats.diagnostics import Diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 
 Errors = Callable[[Diagnostics, ReferenceMoments], FloatArray]
 

@@ -22,7 +22,8 @@ from gradbench.reference import Reference
 from gradbench.sampler import Evaluator
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics
-from gradbench.target.target import ReferenceMoments, Target
+from gradbench.target.parameters import ReferenceMoments
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 Errors = Callable[[Diagnostics, ReferenceMoments], FloatArray]
@@ -235,7 +236,7 @@ def test_draws_are_the_densitys(form: str) -> None:
     """
     n = 1000
     target, _ = loaded(form)
-    points = target.unconstrain(drawn(form, n))
+    points = target.quantities.unconstrain(drawn(form, n))
     scale = 1 / np.median(np.abs(Itself(target).gradient(points[:200])), axis=0)
     steps = np.random.default_rng(2).standard_normal((n, target.ndim)) * scale
     moved = points[:, None] + steps[:, None] * np.eye(target.ndim)

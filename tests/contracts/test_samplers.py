@@ -17,7 +17,8 @@ from gradbench.measure import density_check
 from gradbench.stan import StanProgram
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics
-from gradbench.target.target import ReferenceMoments, Target
+from gradbench.target.parameters import ReferenceMoments
+from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
 pm = compat.pymc()
@@ -421,7 +422,8 @@ def test_pymcs_draws_are_pm_samples(name: str, given: dict[str, Any]) -> None:
     target = Target(model)
     built = samplers.load(name).build(target, options_of(name, tune=200, draws=80, **given))
     begun = target.named(target.initial(np.random.default_rng(3), 2))
-    start = target.unconstrain(begun)  # to the last bit as pm.sample does: HMC makes more of less
+    # To the last bit as pm.sample does: HMC makes more of less.
+    start = target.quantities.unconstrain(begun)
     found = target.named(built.sample(start, seed=11, stopwatch=Stopwatch()).values)
     with model:
         trace = pm.sample(

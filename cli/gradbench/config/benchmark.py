@@ -18,7 +18,7 @@ from pydantic import (
 
 from gradbench import models, posteriordb, samplers
 from gradbench.sampler import Options
-from gradbench.target.target import Init
+from gradbench.target.starts import Init
 
 DEFAULT_INIT: Init = "uniform"
 SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}

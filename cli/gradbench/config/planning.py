@@ -12,7 +12,7 @@ from typing import Any
 from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
 from gradbench.models import Source
 from gradbench.records import from_plain
-from gradbench.target.target import Init
+from gradbench.target.starts import Init
 
 Key = tuple[str, str]  # the labels of a model and a sampler
 Place = tuple[str, str, int]  # those and the replicate: one cell of a run, whatever its options

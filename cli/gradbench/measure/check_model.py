@@ -125,15 +125,15 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     return Examination(
         ndim=target.ndim,
         parameters=_parameters(target),
-        reference=target.reference_source,
+        reference=target.parameters.reference_source,
         compile_s=stopwatch.timing.compile.wall_s,
-        batch_form=target.batch_form,
+        batch_form=target.density.batch_form,
         check=check,
         logdensity_s=timing.seconds(lambda: target.logdensity(x)),
         gradient_s=timing.seconds(lambda: target.logdensity_and_gradient(x))
         if target.why_no_gradient is None
         else None,
-        starts=target.ways,
+        starts=target.starts.ways,
         narrowest=narrowest,
         widest=widest,
         unsuited={
@@ -168,7 +168,7 @@ def _scales(target: Target) -> list[Scale]:
     """
     rng = np.random.default_rng(0)
     try:
-        centres = target.starts("prior", rng, N_CENTRES)
+        centres = target.starts.find("prior", rng, N_CENTRES)
     except ModelError:
         centres = target.initial(rng, N_CENTRES)
     at = np.linspace(0, target.ndim - 1, min(target.ndim, MAX_COORDINATES)).astype(int)
@@ -176,9 +176,9 @@ def _scales(target: Target) -> list[Scale]:
     for centre in centres:
         units = np.ones(target.ndim)
         units[at] = np.nan_to_num(_widths(target, centre, at), nan=1.0)
-        nearer = target.ascended(centre, units=units, maxiter=5)
+        nearer = target.density.ascended(centre, units=units, maxiter=5)
         found.append(_widths(target, nearer, at))
-    names = np.array(target.coordinates)[at].tolist()
+    names = np.array(target.quantities.coordinates)[at].tolist()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a coordinate without any is NaN
         widths = np.nanmedian(found, axis=0)
@@ -238,7 +238,7 @@ def _parameters(target: Target) -> tuple[Parameter, ...]:
             quantity.name,
             quantity.shape,
             _word(transforms[quantity.name]) if quantity.name in transforms else computed,
-            target.uncounted.get(quantity.name, ""),
+            target.parameters.uncounted.get(quantity.name, ""),
         )
         for quantity in target.quantities
     )

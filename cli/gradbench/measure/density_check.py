@@ -124,7 +124,7 @@ def points(target: Target) -> FloatArray:
     """
     rng = np.random.default_rng(0)
     initial = target.initial(rng, N_POINTS)
-    ascended = [target.ascended(x, maxiter=5) for x in initial]
+    ascended = [target.density.ascended(x, maxiter=5) for x in initial]
     nearer = np.array(ascended) + 0.1 * rng.standard_normal(initial.shape)
     return np.concatenate([initial, nearer, outside(target, nearer)])
 
@@ -350,7 +350,7 @@ def _has_float32(target: Target) -> bool:
 
         x = np.zeros(target.ndim)
         return "f32[" in str(jax.make_jaxpr(target.function.function)(x))
-    flat, outputs = target.joined([target.model.logp()])
+    flat, outputs = target.density.joined([target.model.logp()])
     return any(
         variable.owner and variable.type.dtype == "float32" and flat in ancestors([variable])
         for variable in ancestors(outputs)

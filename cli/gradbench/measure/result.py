@@ -12,7 +12,7 @@ from gradbench.draws import Evaluations
 from gradbench.records import from_plain, to_plain
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.target.batch import Form
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Timing
 
 # 2: density signatures, the host; 3: approximations, evidence; 4: square_sd; 5: details, starts,
@@ -80,7 +80,7 @@ class Measured:
         recompile_s: what it took to compile once more, the worker that had it having been closed to
             save memory; not part of ``timing``. None where it wasn't so.
         versions: of the distributions that the sampler is from, by name; empty in older results.
-        uncounted: why a quantity of the model doesn't count, by name; see ``Target.uncounted``.
+        uncounted: why a quantity of the model doesn't count, by name; see ``Parameters.uncounted``.
     """
 
     timing: Timing

@@ -11,7 +11,7 @@ from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.measure.result import COSTED, CellResult, Measured, Status, counted
 from gradbench.stats import diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 
 BoolArray = npt.NDArray[np.bool_]
 Verdict = tuple[Status, str]

@@ -38,7 +38,8 @@ from gradbench.sampler import Built, Options
 from gradbench.stats import diagnostics
 from gradbench.stats.columns import Columns
 from gradbench.stats.diagnostics import Roles
-from gradbench.target.target import Init, Target
+from gradbench.target.starts import Init
+from gradbench.target.target import Target
 from gradbench.timing import Duration, Stopwatch, Timing
 
 TRIED_FIRST: tuple[Init, ...] = ("own", "prior")  # made by the model's file: mistakes cost no cell
@@ -71,12 +72,12 @@ class Session:
             n_starts = max(n_starts, options.n_starts)
         if first.init in TRIED_FIRST:
             tried = Target(*loaded, mode="FAST_COMPILE", init=first.init)
-            tried.starts(first.init, np.random.default_rng(0), n_starts)
+            tried.starts.find(first.init, np.random.default_rng(0), n_starts)
         return {"ndim": target.ndim, "complaints": complaints}
 
     def shapes(self, cell: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter of a cell's model, by name."""
-        return Target(*_loaded(Cell.from_json(cell))).shapes
+        return Target(*_loaded(Cell.from_json(cell))).quantities.shapes
 
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
@@ -145,13 +146,13 @@ class Session:
         load = machine.load()
         machine.start_peak_memory()
         rng = np.random.default_rng(parsed.start_seed)
-        start = self.target.starts(parsed.init, rng, self._options.n_starts)
+        start = self.target.starts.find(parsed.init, rng, self._options.n_starts)
         stopwatch = Stopwatch()
         draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
         measured = self._measure(
             draws,
             start,
-            start_kind=self.target.meaning(parsed.init),
+            start_kind=self.target.starts.meaning(parsed.init),
             timing=replace(stopwatch.timing, compile=self._compiling),
             recompile_s=self._recompiling.wall_s or None,
             peak_memory_bytes=machine.peak_memory_bytes(),
@@ -192,10 +193,10 @@ class Session:
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
-            parameters=target.parameters,
+            parameters=target.names,
             diagnostics=_diagnostics(draws, target),
             reference=reference,
-            reference_source=target.reference_source,
+            reference_source=target.parameters.reference_source,
             n_chains=n_chains,
             n_draws=n_draws,
             is_ensemble=len(np.unique(draws.groups)) < n_chains,
@@ -209,10 +210,10 @@ class Session:
             is_approximate=draws.is_approximate,
             log_evidence=draws.log_evidence and draws.log_evidence[0],
             log_evidence_se=draws.log_evidence and draws.log_evidence[1],
-            batch_form=target.batch_form,
+            batch_form=target.density.batch_form,
             frozen=_first(frozen, target),
             nonfinite=_first(nonfinite, target),
-            uncounted=target.uncounted,
+            uncounted=target.parameters.uncounted,
             start=start_kind,
             start_span=_span(start, draws),
             is_weighted=draws.weights is not None,
@@ -227,11 +228,11 @@ class Session:
             attributes = {"cell": json.dumps(cell.to_json())}
             compat.save_draws(
                 scratch,
-                self.target.named(draws.values, self.target.diagnosed),
+                self.target.quantities.named(draws.values, self.target.parameters.diagnosed),
                 draws.stats,
                 attributes,
-                dims=self.target.dims,
-                coords=self.target.coords,
+                dims=self.target.quantities.dims,
+                coords=self.target.quantities.coords,
             )
             scratch.replace(path)
         finally:
@@ -262,8 +263,9 @@ def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Targe
 
 def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
     mean = None if target.reference is None else target.reference.mean
-    roles = Roles(target.is_free, target.is_candidate, target.may_tie)
-    with closing(Columns(draws.values, target.constrain, len(target.parameters))) as values:
+    of = target.parameters
+    roles = Roles(of.is_free, of.is_candidate, of.may_tie)
+    with closing(Columns(draws.values, target.constrain, len(target.names))) as values:
         if draws.weights is None:
             return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
         return diagnostics.compute_weighted(
@@ -273,7 +275,7 @@ def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
 
 def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:
     """Return the name of the first of those coordinates, shape (ndim,); None for none."""
-    return target.coordinates[int(np.argmax(those))] if those.any() else None
+    return target.quantities.coordinates[int(np.argmax(those))] if those.any() else None
 
 
 def _span(start: FloatArray, draws: Draws) -> float | None:

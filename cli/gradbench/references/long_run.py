@@ -25,7 +25,8 @@ from gradbench.references import pooled
 from gradbench.references.pooled import Demand, Findings, Pooled
 from gradbench.results import store
 from gradbench.results.execute import Display
-from gradbench.target.target import ReferenceMoments, scalars
+from gradbench.target.parameters import ReferenceMoments
+from gradbench.target.quantities import scalars
 
 SUITED: Mapping[str, Mapping[str, Any]] = {
     "nutpie": {"target_accept": 0.95},

@@ -13,7 +13,7 @@ import numpy as np
 from gradbench.draws import FloatArray
 from gradbench.measure.result import Measured
 from gradbench.stats import diagnostics
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 
 CONFIRMED = 4.0  # standard errors between a reference and a fresh run
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradbench.draws import FloatArray
 from gradbench.measure.result import Measured
-from gradbench.target.target import ReferenceMoments
+from gradbench.target.parameters import ReferenceMoments
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def missing(target: Target) -> str | None:
 
 def without(target: Target) -> str | None:
     """Return why a model has no prior to start from, in the terms of what it was made from."""
-    names = target.improper
+    names = target.starts.improper
     if UNCONSTRAINED in names:
         return "a Stan program is one density: it doesn't tell its prior from its likelihood"
     if names and target.function is not None:
@@ -116,7 +116,7 @@ class OfFunction:
                 f"prior_transform must return a point of the shape {(self._target.ndim,)}, not"
                 f" {x.shape}"
             )
-        (point,) = self._target.of_function(x[None])
+        (point,) = self._target.starts.of_function(x[None])
         return np.asarray(point)
 
     def loglikelihood(self, x: FloatArray) -> float:
@@ -254,7 +254,7 @@ class OfModel:
         self._inverse = _compiled([x], [levels, jacobian(levels, x)], mode)
         data = [*model.observed_RVs, *model.potentials]
         likelihood = model.logp(vars=data, jacobian=False)
-        self.loglikelihood = target.scalar(likelihood)
+        self.loglikelihood = target.density.scalar(likelihood)
 
     def transform(self, cube: FloatArray) -> FloatArray:
         """Return the point, shape (ndim,), that a point of the unit cube stands for."""
@@ -311,7 +311,7 @@ def _to_cube(target: Target) -> tuple[Any, Any]:
             value = transform.backward(value, *rv.owner.inputs)
         levels.append(pt.exp(pm.logcdf(rv, value)).ravel())
     replaced = model.replace_rvs_by_values(levels)
-    x, joined = target.joined([pt.concatenate(replaced)])
+    x, joined = target.density.joined([pt.concatenate(replaced)])
     return x, batch.unchecked(x, joined[0], np.nan)
 
 

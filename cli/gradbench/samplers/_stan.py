@@ -71,10 +71,10 @@ class Posterior(sampler.OfAnyLength[sampler.Chosen]):
         """Return where each of the program's unconstrained coordinates stands in the target's."""
         target, program = self.target, self.program
         (x,) = target.initial(np.random.default_rng(0), 1)
-        if program.ndim != target.ndim or not set(program.names()) <= set(target.shapes):
+        if program.ndim != target.ndim or not set(program.names()) <= set(target.quantities.shapes):
             raise ModelError(
                 f"the Stan program's parameters are {', '.join(program.names())};"
-                f" the model's are {', '.join(target.shapes)}"
+                f" the model's are {', '.join(target.quantities.shapes)}"
             )
         try:
             theirs = self.theirs(x)
