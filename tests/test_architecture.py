@@ -28,6 +28,7 @@ ORDER = [
     "models",
     "sampler",
     "samplers",
+    "studies",
     "stats",
     "config",
     "measure",
