@@ -144,7 +144,7 @@ def _implicit(by_mean: float, by_eccentricity: float) -> Finding:
         printed="-",
         ours=f"{ours[0]:.10g}, {ours[1]:.10g}, errors {errors[0]:.1e}, {errors[1]:.1e}",
         verdict=verdict(holds=max(errors) <= rounding(max(map(abs, ours)))),
-        note=f"against differences at {DIGITS} digits, to which no rule of differentiation goes",
+        note=f"against differences at {DIGITS} digits, which use no rule of differentiation",
     )
 
 
