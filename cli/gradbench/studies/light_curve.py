@@ -12,7 +12,7 @@ LIBRARIES = ("pymc", "pytensor", "mpmath")
 EXTRA = "gradients"
 
 RADIUS, U1, U2 = 0.1, 0.4, 0.25
-DISTANCES = (0.3, 0.6, 0.95, 1.02)  # whole before the star, and across its edge
+DISTANCES = (0.5, 0.95, 1.02)  # whole before the star, and across its edge
 DIGITS = 18  # of the yardstick
 NEEDED = 1e-6  # a relative error that no sampler and no optimizer would notice
 

@@ -46,7 +46,8 @@ def _costs(shape: str, f: Any, x: Any, *, one_pass: str) -> tuple[Finding, ...]:
             printed="a pass" if n_passes == 1 else f"{N:,} passes",
             ours=f"{ratio:,.1f} evaluations",
             verdict=verdict(holds=holds),
-            note=f"operations counted; {times_s[mode] / times_s['function']:,.1f} by CPU time",
+            note=f"operations counted; {times_s[mode] / times_s['function']:,.1f} by CPU time, "
+            "calls included",
         )
 
     return line("forward"), line("reverse")
