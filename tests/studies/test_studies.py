@@ -215,6 +215,14 @@ def test_costs_are_judged_by_what_was_counted(monkeypatch: pytest.MonkeyPatch) -
     assert verdicts == ["not reproduced", "reproduced", "reproduced", "not reproduced"]
 
 
+def test_difference_is_of_the_printed_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a finite difference is h²/6 times the third derivative, of its own h only."""
+    measured("tanh_derivative")
+    monkeypatch.setattr("gradbench.studies.tanh_derivative.STEP", 2e-4)
+    line = studies.load("tanh_derivative").measure()[-1]
+    assert line.verdict == "not reproduced", line
+
+
 def test_cse_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """One replacement more is not what was printed."""
     measured("expression_swell")
