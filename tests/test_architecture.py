@@ -28,6 +28,7 @@ ORDER = [
     "models",
     "sampler",
     "samplers",
+    "gradients",
     "studies",
     "stats",
     "config",

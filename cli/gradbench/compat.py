@@ -94,6 +94,33 @@ def backend_name(backend: str) -> str:
     return linker
 
 
+def pushed_forward(flat: Any, logp: Any) -> tuple[Any, Any]:
+    """Return a tangent's symbol and the slope of a graph along it, by forward mode.
+
+    Checks are taken out first: they change no value, and have no forward rule.
+
+    Raises:
+        NotImplementedError: an operation has none.
+    """
+    import pytensor.tensor as pt
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.raise_op import CheckAndRaise
+
+    graph = FunctionGraph(outputs=[logp], clone=True, copy_inputs=False)
+    for node in graph.toposort():
+        if isinstance(node.op, CheckAndRaise):
+            graph.replace(node.outputs[0], node.inputs[0])
+    (plain,) = graph.outputs
+    tangent = pt.dvector("tangent")
+    try:
+        from pytensor.gradient import pushforward
+    except ImportError:  # PyTensor 2
+        from pytensor.gradient import Rop
+
+        return tangent, Rop(plain, flat, tangent, use_op_rop_implementation=True)
+    return tangent, pushforward(plain, flat, tangent, use_op_pushforward=True)
+
+
 def iter_chain(
     step: Any,
     start: Mapping[str, FloatArray],

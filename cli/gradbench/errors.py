@@ -25,6 +25,10 @@ class SamplerError(GradbenchError):
     """A sampler can't run with these options on this model."""
 
 
+class MethodError(GradbenchError):
+    """There is no such way to a gradient."""
+
+
 class InterpreterError(GradbenchError):
     """Another Python can't run gradbench's workers."""
 

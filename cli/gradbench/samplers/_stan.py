@@ -38,22 +38,21 @@ def evaluations(runs: Sequence[Mapping[str, Any]], *, has_warmup: bool) -> Evalu
     )
 
 
-class Posterior(sampler.OfAnyLength[sampler.Chosen]):
+class Program(sampler.Evaluator):
     """A Stan program whose unconstrained vector is the target's, perhaps in another order.
 
     Raises:
         ModelError: its parameters are not the model's, or are transformed in another way.
     """
 
-    def __init__(self, target: Target, options: sampler.Chosen) -> None:
-        super().__init__(options)
+    def __init__(self, target: Target) -> None:
         assert target.stan_program is not None
         self.target = target
         self.program = stan.load(target.stan_program)
         # Where the program is the model, the target's vector is the program's own.
         self._is_own = target.variables == (UNCONSTRAINED,)
-        self._order = np.arange(target.ndim) if self._is_own else self._positions()
-        self._back = np.argsort(self._order)
+        self.order = np.arange(target.ndim) if self._is_own else self._positions()
+        self._back = np.argsort(self.order)
 
     def theirs(self, x: FloatArray) -> FloatArray:
         """Return a point, shape (ndim,), as the program's unconstrained vector."""
@@ -95,9 +94,17 @@ class Posterior(sampler.OfAnyLength[sampler.Chosen]):
 
     def logdensity(self, points: FloatArray) -> FloatArray:
         """Return the program's own log-density at points (n, ndim)."""
-        return np.array([self.program.logdensity(x) for x in points[:, self._order]])
+        return np.array([self.program.logdensity(x) for x in points[:, self.order]])
 
     def gradient(self, points: FloatArray) -> FloatArray:
         """Return its gradients there, same shape."""
-        gradients = [self.program.gradient(x)[1] for x in points[:, self._order]]
+        gradients = [self.program.gradient(x)[1] for x in points[:, self.order]]
         return self.ours(np.array(gradients))
+
+
+class Posterior(Program, sampler.OfAnyLength[sampler.Chosen]):
+    """What Stan's samplers are built as."""
+
+    def __init__(self, target: Target, options: sampler.Chosen) -> None:
+        Program.__init__(self, target)
+        sampler.OfAnyLength.__init__(self, options)

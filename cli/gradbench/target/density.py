@@ -105,7 +105,7 @@ class CompiledDensity:
         return self._logdensity_batch.form
 
     @cached_property
-    def _density(self) -> tuple[Any, Any]:
+    def graph(self) -> tuple[Any, Any]:
         """The flat vector's symbol, and the log-density as a graph of it."""
         flat, [logp] = self.joined([self.model.logp()])
         return flat, batch.unchecked(flat, logp, -np.inf)
@@ -132,12 +132,12 @@ class CompiledDensity:
     def _logdensity_and_gradient(self) -> Callable[[FloatArray], Any]:
         import pytensor
 
-        flat, logp = self._density
+        flat, logp = self.graph
         return self._called(flat, [logp, pytensor.grad(logp, flat)])
 
     @cached_property
     def _logdensity_batch(self) -> Batch:
-        flat, logp = self._density
+        flat, logp = self.graph
         return self.batched(flat, [logp])
 
     @cached_property
@@ -152,7 +152,7 @@ class CompiledDensity:
         from pytensor.compile.mode import get_mode
         from pytensor.graph.fg import FunctionGraph
 
-        flat, logp = self._density
+        flat, logp = self.graph
         shared, plain, outputs = batch.without_shared([logp])
         graph = FunctionGraph([flat, *plain], outputs, clone=True)
         mode = get_mode("JAX").including("local_check_parameter_to_ninf_switch")
@@ -200,7 +200,7 @@ class CompiledDensity:
         """Why the density has no gradient by reverse mode, and what to do, or None if it has."""
         import pytensor
 
-        flat, logp = self._density
+        flat, logp = self.graph
         try:
             pytensor.grad(logp, flat)
         except (NotImplementedError, TypeError, ValueError) as error:
@@ -216,7 +216,7 @@ class CompiledDensity:
         try:
             jax.eval_shape(jax.grad(self.jax_logdensity), self.own_point)
         except Exception as error:
-            reason = _reason(error, _without_jax(self._density[1]))
+            reason = _reason(error, _without_jax(self.graph[1]))
             return f"JAX can't compile it ({reason}); use a sampler without JAX"
         return None
 
@@ -239,16 +239,18 @@ class CompiledDensity:
             for rv in self.model.free_RVs
         ]
 
-    def _compile(self, symbol: Any, outputs: Sequence[Any]) -> Callable[[FloatArray], Any]:
+    def compiled(self, inputs: Any, outputs: Sequence[Any]) -> Callable[..., Any]:
+        """Return graphs of one symbol, or of several, compiled and not yet called."""
         # PyMC's own compile: a scale that underflows to 0 then gives -inf, not an exception.
         from pymc.pytensorf import compile as pymc_compile
 
-        function = pymc_compile([symbol], outputs, mode=self.mode, on_unused_input="ignore")
+        symbols = inputs if isinstance(inputs, list) else [inputs]
+        function = pymc_compile(symbols, outputs, mode=self.mode, on_unused_input="ignore")
         function.trust_input = True
-        return cast("Callable[[FloatArray], Any]", function)
+        return cast("Callable[..., Any]", function)
 
     def _called(self, flat: Any, outputs: Sequence[Any]) -> Callable[[FloatArray], Any]:
-        function = self._compile(flat, outputs)
+        function = self.compiled(flat, outputs)
         batch.tried(function, self.own_point)
         return function
 
@@ -257,7 +259,7 @@ class CompiledDensity:
         rng = np.random.default_rng(0)
         around = rng.uniform(-UNIFORM_RADIUS, UNIFORM_RADIUS, (N_TRIAL - 1, self.ndim))
         trial = np.stack([self.own_point, *around])
-        return batch.batched(flat, outputs, trial, compiled=self._compile)
+        return batch.batched(flat, outputs, trial, compiled=self.compiled)
 
 
 def _described(rv: Any) -> str:

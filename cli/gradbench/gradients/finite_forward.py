@@ -1,0 +1,16 @@
+"""Finite differences, one-sided, a log-density for each coordinate."""
+
+from gradbench.gradients import Mode, _finite
+from gradbench.target.target import Target
+
+SUMMARY = "finite differences: one-sided, a log-density for each coordinate"
+MODE: Mode = "finite"
+LIBRARIES = ()
+EXTRA = ""
+
+unsuited = _finite.unsuited
+
+
+def build(target: Target) -> _finite.Differences:
+    """Compile the log-density."""
+    return _finite.Differences(target, "forward")
