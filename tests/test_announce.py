@@ -11,7 +11,7 @@ import pytest
 
 from gradbench.gate import forms
 from gradbench.gate.verdict import Comparison, Policy, Pooled, Row, Verdict, ordered
-from gradbench.results.rows import Interval
+from gradbench.stats.interval import Interval
 
 POLICY = Policy()
 ALL: tuple[Verdict, ...] = (

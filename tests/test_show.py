@@ -21,11 +21,11 @@ from gradbench.measure.density_check import DensityCheck
 from gradbench.models import About
 from gradbench.references.pooled import Confirmation, Demand, Findings, Pooled
 from gradbench.results.execute import Outcome
-from gradbench.results.rows import Interval
 from gradbench.results.summary import Summary
 from gradbench.show import catalogue, comparison, examination, plan, reference, results, selftest
 from gradbench.show.console import console, significant
 from gradbench.show.progress import Display
+from gradbench.stats.interval import Interval
 
 SWEPT = "emcee[tune=100,draws=100]"
 MODEL = "m[b=1]"

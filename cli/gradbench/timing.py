@@ -1,7 +1,7 @@
 """The one module that reads a clock: what a phase cost in wall and CPU seconds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,15 +67,31 @@ class Stopwatch:
 
 def seconds(call: Callable[[], object]) -> float:
     """Return the CPU seconds of one call: of several batches, the fastest counts."""
+    (found,) = interleaved({"": call}, n_rounds=N_TIMED).values()
+    return min(found)
 
-    def batch(n: int) -> float:
-        stopwatch = Stopwatch()
-        stopwatch.start("sampling")
-        for _ in range(n):
-            call()
-        stopwatch.stop()
-        return stopwatch.timing.sampling.cpu_s / n
 
-    call()
-    n = max(1, int(BATCH_S / max(batch(3), 1e-6)))
-    return min(batch(n) for _ in range(N_TIMED))
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], *, n_rounds: int
+) -> dict[str, list[float]]:
+    """Return the CPU seconds of one call each, of as many batches as there are rounds.
+
+    The batches take turns, so that what slows the machine down for a while slows all of them. The
+    first call of each, which may compile, doesn't count.
+    """
+    sizes = {}
+    for name, call in calls.items():
+        call()
+        sizes[name] = max(1, int(BATCH_S / max(_batch(call, 1), 1e-7)))
+    rounds = [{n: _batch(call, sizes[n]) for n, call in calls.items()} for _ in range(n_rounds)]
+    return {name: [each[name] for each in rounds] for name in calls}
+
+
+def _batch(call: Callable[[], object], n: int) -> float:
+    """Return the CPU seconds of one of n calls."""
+    stopwatch = Stopwatch()
+    stopwatch.start("sampling")
+    for _ in range(n):
+        call()
+    stopwatch.stop()
+    return stopwatch.timing.sampling.cpu_s / n

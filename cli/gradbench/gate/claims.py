@@ -9,8 +9,8 @@ from gradbench.config.planning import Key
 from gradbench.draws import FloatArray
 from gradbench.gate import rule
 from gradbench.gate.pair import WITHOUT, Pair, by_shape, stacked, standard_error
-from gradbench.results.rows import Interval
 from gradbench.stats import rank_tests
+from gradbench.stats.interval import Interval
 
 
 class Claim(NamedTuple):

@@ -20,8 +20,8 @@ from gradbench.gate.rule import ONCE, Look
 from gradbench.gate.sides import Series, Side
 from gradbench.gate.verdict import Comparison, Pooled, Row, Verdict, ordered
 from gradbench.measure.result import NEVER_COSTED
-from gradbench.results.rows import Interval
 from gradbench.stats import rank_tests
+from gradbench.stats.interval import Interval
 
 
 def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = False) -> Comparison:

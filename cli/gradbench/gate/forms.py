@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from gradbench.gate.verdict import QUIET, Comparison, Policy, Row
 from gradbench.gate.words import over_models, time_per_evaluation, times
 from gradbench.records import to_plain
-from gradbench.results.rows import Interval
+from gradbench.stats.interval import Interval
 
 MARKER = "<!-- gradbench -->"  # a comment with it is the one to update
 MAX_BYTES = 64_000  # GitHub takes comments of 65,536 characters

@@ -11,8 +11,8 @@ from gradbench.config.planning import Key
 from gradbench.draws import FloatArray
 from gradbench.gate import rule
 from gradbench.gate.sides import Series, Side
-from gradbench.results.rows import Interval
 from gradbench.stats import rank_tests
+from gradbench.stats.interval import Interval
 
 USABLE = frozenset({"ok", "unreliable", "too_few_draws", "overstated", "biased"})
 

@@ -20,7 +20,7 @@ from gradbench.measure.runner import Runner
 from gradbench.measure.slowdown import Planted
 from gradbench.results import store
 from gradbench.results.execute import Display
-from gradbench.results.rows import Interval
+from gradbench.stats.interval import Interval
 
 SHARE = 0.3  # by which an evaluation is made longer
 SLOWDOWNS = (1.10, 1.15)  # that the resampled gates are to catch

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gradbench.config.planning import Key
-from gradbench.results.rows import Interval
+from gradbench.stats.interval import Interval
 
 Verdict = Literal[
     "regressed",  # proven: it costs more

@@ -12,7 +12,7 @@ from gradbench.gate.claims import Claim
 from gradbench.gate.pair import Pair
 from gradbench.gate.sides import Side
 from gradbench.gate.verdict import Pooled, Row, Verdict
-from gradbench.results.rows import Interval
+from gradbench.stats.interval import Interval
 
 HOPELESS = 10.0  # a ratio of costs; where no less is caught, figures would mislead
 LARGE = 1.10  # a ratio that is worth a word although it is not proven

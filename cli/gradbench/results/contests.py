@@ -6,9 +6,10 @@ from itertools import groupby
 
 import numpy as np
 
-from gradbench.results.rows import Interval, rows
+from gradbench.results.rows import rows
 from gradbench.results.summary import Summary, numbers
 from gradbench.stats import diagnostics
+from gradbench.stats.interval import Interval
 
 
 @dataclass(frozen=True, slots=True)

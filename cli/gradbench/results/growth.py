@@ -7,9 +7,10 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 
 from gradbench.config import planning
-from gradbench.results.rows import Interval, is_priced
+from gradbench.results.rows import is_priced
 from gradbench.results.summary import Summary, numbers
 from gradbench.stats import diagnostics
+from gradbench.stats.interval import Interval
 
 MIN_POINTS = 3  # of a power law: two always lie on one
 

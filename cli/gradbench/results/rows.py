@@ -10,17 +10,9 @@ import numpy as np
 from gradbench.measure.result import COSTED
 from gradbench.results.summary import Summary, numbers
 from gradbench.stats import diagnostics
+from gradbench.stats.interval import Interval
 
 MAX_UNCOSTED = 0.1  # of a row's replicates: with more, its price would be that of the survivors
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with its 95 % interval; the bounds are NaN where one replicate gives none."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)

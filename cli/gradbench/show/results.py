@@ -17,9 +17,10 @@ from gradbench.measure import statuses
 from gradbench.results.contests import Contest, contests
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
-from gradbench.results.rows import Interval, Row, rows
+from gradbench.results.rows import Row, rows
 from gradbench.results.summary import Summary
 from gradbench.show.console import bare_table, console, fitted, item, significant
+from gradbench.stats.interval import Interval
 
 TIGHT = (
     0.1  # posterior sds: R-hat needs starts that are wider than the posterior (Gelman & Rubin 1992)
