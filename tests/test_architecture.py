@@ -28,6 +28,7 @@ ORDER = [
     "models",
     "sampler",
     "samplers",
+    "exact",
     "gradients",
     "studies",
     "stats",

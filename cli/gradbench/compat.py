@@ -70,6 +70,34 @@ def if_else() -> Any:
     return IfElse
 
 
+def indexing_ops() -> list[Any]:
+    """Return the classes of PyTensor's Ops that read or write parts of an array."""
+    from pytensor.tensor import subtensor
+
+    names = ["Subtensor", "IncSubtensor", "AdvancedSubtensor", "AdvancedIncSubtensor"]
+    only_in_2 = ["AdvancedSubtensor1", "AdvancedIncSubtensor1"]
+    return [vars(subtensor)[name] for name in [*names, *only_in_2] if name in vars(subtensor)]
+
+
+def linear_algebra() -> Mapping[str, Any]:
+    """Return the classes of PyTensor's Ops of linear algebra by name, among others."""
+    from pytensor.tensor import linalg
+
+    if hasattr(linalg, "Cholesky"):
+        return {**vars(linalg)}
+    from pytensor.tensor import nlinalg, slinalg  # PyTensor 2
+
+    return {**vars(nlinalg), **vars(slinalg)}
+
+
+def axis_and_parts(join: Any, inputs: Sequence[Any]) -> tuple[int, Sequence[Any]]:
+    """Return along which axis PyTensor's ``Join`` puts together which of its inputs."""
+    if hasattr(join, "axis"):
+        return join.axis, inputs
+    axis, *parts = inputs  # PyTensor 2
+    return int(axis), parts
+
+
 def mode(backend: str) -> Any:
     """Return the PyTensor mode of a backend, None for what a PyMC user gets by default."""
     from pytensor.compile.mode import get_mode

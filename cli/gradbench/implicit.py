@@ -50,6 +50,12 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
     """The scalar Op behind ``root``: PyTensor's own loop for the value, the theorem for the rest.
 
     It holds graphs, not the functions that made them, so that it can be pickled.
+
+    Attributes:
+        start: the symbols of x, and the graphs of the state in which the search starts, y first.
+        advance: the symbols of state and x, and the graphs of the next state and whether it is the
+            last.
+        newton: the symbols of y and x, and the graph of the step by which Newton's method lowers y.
     """
 
     def __init__(self, residual: Callable[..., Any], bracket: Callable[..., Any]) -> None:
@@ -60,6 +66,7 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
         self._slopes = [-by / slope for by in by_x]
 
         step = value / slope
+        self.newton = [y, *x], [step]
         low, high = ps.switch(value < 0, y, low), ps.switch(value < 0, high, y)
         newton, slack = y - step, TOLERANCE * (1 + ps.abs(y))
         is_inside = (low - slack <= newton) & (newton <= high + slack)
@@ -67,9 +74,11 @@ class Root(compat.OwnGradient, Composite):  # type: ignore[misc]
         after = ps.switch(is_newton, newton, 0.5 * (low + high))
         is_done = is_newton & (ps.abs(step) <= slack)
         self._advanced = [after, low, high, ps.abs(after - y), is_done]
+        self.advance = [*self._state, *x], self._advanced
 
         low, high = (ps.cast(bound, "float64") for bound in bracket(*x))
         self._start = [0.5 * (low + high), low, high, high - low]
+        self.start = x, self._start
         self._loop = ScalarLoop(self._state, self._advanced[:-1], constant=x, until=is_done)
         super().__init__(x, [self._loop(MAX_STEPS, *self._start, *x)[0]])
 

@@ -26,6 +26,7 @@ class _Commands(click.Group):
         "selftest": "Try the gate on this machine: false alarms, and what it catches.",
         "baseline": "Save runs as baselines, which later ones are compared with.",
         "reference": "Make a model's reference moments by a long, checked run.",
+        "gradients": "Compare ways to a log-density's gradient: cost, growth and error.",
         "check-model": "Check a model of your own, and say which samplers suit it.",
         "list": "List the samplers, models and configs there are.",
         "schema": "Print the JSON Schema of a config, for editors.",

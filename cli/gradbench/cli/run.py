@@ -7,11 +7,12 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
+from gradbench.cli.exports import exported
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
 from gradbench.results import execute, export, store
-from gradbench.results.summary import Summary, is_failure
+from gradbench.results.summary import is_failure
 from gradbench.show.plan import plan
 from gradbench.show.progress import Display
 from gradbench.show.results import outcome as show_outcome
@@ -79,23 +80,14 @@ def command(
             return plan(planning.cells(benchmark))
         with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, root, display, save_draws=save_draws)
-    printed = _exported(outcome.found, csv, json)
+    printed = exported(
+        (csv, lambda: export.to_csv(outcome.found)), (json, lambda: export.to_json(outcome.found))
+    )
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(is_failure(outcome.found))
-
-
-def _exported(found: Sequence[Summary], csv: str | None, json: str | None) -> str:
-    """Write the files asked for, before anything is printed; return what stdout is to carry."""
-    printed = ""
-    for target, form in ((csv, export.to_csv), (json, export.to_json)):
-        if target == "-":
-            printed += form(found)
-        elif target:
-            store.write(Path(target), form(found))
-    return printed
 
 
 def _statuses(words: Sequence[str]) -> frozenset[Status]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from gradbench.results import export, store
+from gradbench.results import export, gradients, store
 from gradbench.results.summarize import summarize
 from gradbench.show import results as table
+from gradbench.show.gradients import gradients as shown_gradients
 
 
 @click.command("show")
@@ -15,6 +16,9 @@ def command(results: Path) -> None:
     """Print the table of RESULTS again: a run's folder, finished or not, or a results.csv."""
     if results.is_file():
         table.results(export.from_csv(results))
+        return
+    if (compared := gradients.load(results)) is not None:
+        shown_gradients(compared, results)
         return
     stored = store.read(results)
     found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)

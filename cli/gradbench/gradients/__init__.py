@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
+from gradbench import compat, samplers
 from gradbench.draws import FloatArray
 from gradbench.errors import MethodError, did_you_mean, pip_install
 from gradbench.target.target import Target
@@ -101,3 +102,13 @@ def remedy(name: str) -> str | None:
     if all(find_spec(library) is not None for library in method.LIBRARIES):
         return None
     return pip_install(method.EXTRA)
+
+
+def used_by(sampler: str) -> str:
+    """Return the method whose gradient a sampler uses at its default options."""
+    libraries = samplers.load(sampler).LIBRARIES
+    if "httpstan" in libraries:
+        return "stan_reverse"
+    if "jax" in libraries:
+        return "jax_reverse"
+    return f"pytensor_{compat.backend_name('numba' if 'nutpie' in libraries else 'default')}"

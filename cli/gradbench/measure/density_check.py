@@ -161,6 +161,11 @@ def probe(built: Evaluator, target: Target | None, at: FloatArray) -> Probe:
     return seen if target is None else _with_target(seen, target, at)
 
 
+def of_target(target: Target, at: FloatArray) -> Probe:
+    """Return what the target itself says at the points (n, ndim), as the first probe has it."""
+    return _with_target(Probe([], None), target, at)
+
+
 def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
     """Return whether all samplers agree: values up to a constant, gradients with differences.
 
@@ -188,12 +193,12 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
                 assert truth.differences is not None
                 refused[sampler] = (
                     "its gradient is not that of the log-density: at"
-                    f" {_point(at[worst])} the slopes {_numbers(seen.slopes[worst])} should be"
+                    f" {shown(at[worst])} the slopes {_numbers(seen.slopes[worst])} should be"
                     f" {_numbers(truth.differences[worst])}"
                 )
             elif slope_errors[worst] > INEXACT_GRADIENT:
                 notes[sampler] = f"inexact gradient: {slope_errors[worst]:.0e}"
-    if (reason := _unusable(at, truth)) is not None:
+    if (reason := unusable(at, truth)) is not None:
         refused = dict.fromkeys(probes, reason)
     return DensityCheck(
         model=model,
@@ -372,9 +377,9 @@ def _values_refused(at: FloatArray, seen: Probe, truth: Probe, errors: FloatArra
         return None
     other = 0 if worst else 1
     return (
-        f"its log-density differs from the model's by more than a constant: at {_point(at[worst])}"
+        f"its log-density differs from the model's by more than a constant: at {shown(at[worst])}"
         f" it is {seen.values[worst]:.10g}, the model's is {reference[worst]:.10g}; at"
-        f" {_point(at[other])} they are {seen.values[other]:.10g} and {reference[other]:.10g}"
+        f" {shown(at[other])} they are {seen.values[other]:.10g} and {reference[other]:.10g}"
     )
 
 
@@ -425,8 +430,8 @@ def _relative(errors: FloatArray, scale: FloatArray) -> FloatArray:
     return relative
 
 
-def _unusable(at: FloatArray, truth: Probe) -> str | None:
-    """Return why no sampler can be compared with this target, or None."""
+def unusable(at: FloatArray, truth: Probe) -> str | None:
+    """Return why no sampler can be compared with what a target says at points, or None."""
     values, again = np.array(truth.target_values), np.array(truth.again)
     if not np.isfinite(values).any():
         return "the log-density is finite at none of the points tried"
@@ -434,7 +439,7 @@ def _unusable(at: FloatArray, truth: Probe) -> str | None:
     if np.allclose(values, again, rtol=VALUE_ROUNDING, atol=VALUE_TOLERANCE, equal_nan=True):
         return None
     return (
-        f"the log-density is random: asked twice at {_point(at[worst])} it is"
+        f"the log-density is random: asked twice at {shown(at[worst])} it is"
         f" {values[worst]:.10g} and {again[worst]:.10g}; fix what it draws (a pm.Minibatch's rows,"
         " a generator without a seed)"
     )
@@ -446,7 +451,7 @@ def _findings(truth: Probe) -> tuple[str, ...]:
         return ()
     size, where = truth.jump
     return (
-        f"the log-density jumps by {size:.2g} near {_point(np.array(where))}, which its gradient"
+        f"the log-density jumps by {size:.2g} near {shown(np.array(where))}, which its gradient"
         " doesn't show",
     )
 
@@ -471,7 +476,8 @@ def _finite(error: float) -> float | None:
     return error if np.isfinite(error) else None
 
 
-def _point(x: FloatArray) -> str:
+def shown(x: FloatArray) -> str:
+    """Return a point in words, of its first coordinates."""
     return f"x = ({_numbers(x[:4].tolist())}{', …' if len(x) > 4 else ''})"
 
 

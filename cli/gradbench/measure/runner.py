@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gradbench.config.benchmark import Benchmark
+from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
@@ -195,8 +195,9 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     Raises:
         ModelError: it can't be loaded, compiled, or started from anywhere.
     """
-    try:
-        found = workers.alone("examine", source=source.to_json(), params=dict(params))
-    except Stopped as stopped:
-        raise ModelError(stopped.said) from stopped
+    with Workers(1, Limits()) as alone:
+        try:
+            found = alone.ask("examine", source=source.to_json(), params=dict(params))
+        except Stopped as stopped:
+            raise ModelError(stopped.said) from stopped
     return Examination.from_json(found)

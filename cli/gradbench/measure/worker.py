@@ -28,7 +28,7 @@ from gradbench import compat, models, samplers
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
-from gradbench.measure import density_check, machine, slowdown
+from gradbench.measure import density_check, gradient_cost, machine, slowdown
 from gradbench.measure.check_model import examine
 from gradbench.measure.result import Measured
 from gradbench.measure.slowdown import Planted
@@ -82,6 +82,23 @@ class Session:
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
         return dict(to_plain(examine(from_plain(Source, source), params)))
+
+    def gradient_points(
+        self, source: dict[str, str | None], params: dict[str, Any], n: int
+    ) -> dict[str, Any]:
+        """Return up to n points of a model, and what its gradient is there."""
+        return dict(to_plain(gradient_cost.points(from_plain(Source, source), params, n)))
+
+    def gradient_cost(
+        self,
+        source: dict[str, str | None],
+        params: dict[str, Any],
+        method: str,
+        at: list[list[float]],
+    ) -> dict[str, Any]:
+        """Return what a way to a model's gradient costs and gives, or why there is none."""
+        found = gradient_cost.cost(from_plain(Source, source), params, method, np.array(at))
+        return {"unsuited": found} if isinstance(found, str) else {"cost": to_plain(found)}
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -311,6 +328,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "describe",
             "shapes",
             "examine",
+            "gradient_points",
+            "gradient_cost",
             "build",
             "points",
             "probe",

@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, Self, TypeVar
 
 from gradbench import __version__
 from gradbench.config.benchmark import Limits
@@ -155,7 +155,7 @@ class Workers:
     Args:
         threads: of each.
         limits: of each, and of the memory of all.
-        observer: is told when one compiles.
+        observer: is told when one compiles; None for nobody.
         python: their interpreter.
         planted: makes a model more expensive to a sampler on purpose; by their labels.
     """
@@ -164,7 +164,7 @@ class Workers:
         self,
         threads: int,
         limits: Limits,
-        observer: Observer,
+        observer: Observer | None = None,
         *,
         python: str = sys.executable,
         planted: Mapping[Key, Planted] = MappingProxyType({}),
@@ -179,6 +179,12 @@ class Workers:
         self._nursery: Nursery | None = None
         self._told_compile: set[str] = set()
         self._total_bytes = limits.total_memory or machine.free_memory_bytes() // 2
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """End all processes."""
@@ -211,6 +217,15 @@ class Workers:
 
         return twice(answer)
 
+    def alone(self, do: str, **arguments: Any) -> Any:
+        """Return the answer of a worker that lives for this alone.
+
+        Raises:
+            Stopped: as in ``Worker.call``.
+        """
+        with closing(self._new()) as worker:
+            return worker.call(do, **arguments)
+
     def warm(self, cell: Cell) -> Worker:
         """Return the worker that has this cell's model and sampler compiled, used last now."""
         worker = self._warm.pop(cell.sampler, None)
@@ -219,7 +234,8 @@ class Workers:
             worker = None
         self._make_room(is_for_one_more=worker is None)
         if worker is None:
-            self._observer.compiling(cell.model, cell.sampler)
+            if self._observer is not None:
+                self._observer.compiling(cell.model, cell.sampler)
             worker = twice(lambda: self._built(cell))
         self._warm[cell.sampler] = worker
         return worker
@@ -286,17 +302,6 @@ class Workers:
             gone, self._nursery = self._nursery, None
             with closing(gone):
                 raise _death(gone.wait(), gone.log) from error
-
-
-def alone(do: str, **arguments: Any) -> Any:
-    """Return the answer of a worker that lives for this alone, with one thread.
-
-    Raises:
-        Stopped: as in ``Worker.call``.
-    """
-    start = partial(nursery.spawned, threads=1, python=sys.executable)
-    with closing(Worker(start, Limits())) as worker:
-        return worker.call(do, **arguments)
 
 
 def interpreter(path: Path) -> str:

@@ -59,15 +59,16 @@ class Display:
 
     def compiling(self, model: str, sampler: str) -> None:
         """Show that a model is compiled for a sampler."""
-        self._say(f"compiling {model} {sampler}".rstrip())
+        self.doing(f"compiling {model} {sampler}".rstrip())
 
     def sampling(self, cell: Cell) -> None:
         """Show that a cell runs."""
-        self._say(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
+        self.doing(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
 
     def finished(self, n: int = 1) -> None:
         """Count n more cells as done."""
         self._progress.advance(self._task, n)
 
-    def _say(self, words: str) -> None:
+    def doing(self, words: str) -> None:
+        """Show what is under way, in words."""
         self._progress.update(self._task, description=words)

@@ -25,7 +25,7 @@ from scipy import fft, special, stats
 from gradbench.draws import FloatArray, IntArray
 from gradbench.records import from_plain, to_plain
 
-BLOCK_BYTES = 9 * 2**20  # of draws worked on at a time: near a cache, and NumPy asks for huge pages
+BLOCK_BYTES = 9 * 2**20  # worked on at a time: near a cache, and NumPy asks for huge pages
 SPECTRA_BYTES = 2 * 2**20  # of padded draws transformed at a time, likewise
 MAX_THREADS = 4  # each holds copies of its block
 TAIL = (0.05, 0.95)  # Vehtari et al. (2021), section 4.3

@@ -1,4 +1,4 @@
-"""One compiled log-density: its parameters, its starting points, and how it takes many points."""
+"""One compiled log-density: its quantities, its starting points, the parameters that count."""
 
 from gradbench.target.parameters import ReferenceMoments
 from gradbench.target.starts import Init

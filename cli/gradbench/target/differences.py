@@ -67,9 +67,19 @@ def of(
     """
     relative = textbook_step(scheme) if step is None else step
 
+    offsets = [k for k in STENCILS[scheme] if k]
+
     def value_and_gradient(x: FloatArray) -> tuple[float, FloatArray]:
-        values = np.array([logdensity(at) for at in points(x, scheme, relative)])
-        return float(values[0]), gradient(values, x, scheme, relative)
+        # One point at a time: all of them together would be a matrix.
+        at, h = x.copy(), _steps(x, relative)
+        values = np.empty((len(offsets), len(x)))
+        for row, k in zip(values, offsets, strict=True):
+            for i in range(len(x)):
+                at[i] = x[i] + k * h[i]
+                row[i] = logdensity(at)
+                at[i] = x[i]
+        value = logdensity(at)
+        return value, gradient(np.concatenate([[value], values.ravel()]), x, scheme, relative)
 
     return value_and_gradient
 

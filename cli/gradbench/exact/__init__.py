@@ -1,0 +1,1 @@
+"""A log-density and its gradient in as many digits as are asked for."""

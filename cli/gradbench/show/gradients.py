@@ -1,0 +1,250 @@
+"""A comparison of gradients: a table by cost, and what it says in sentences."""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gradbench import gradients as methods
+from gradbench import samplers
+from gradbench import studies as claims
+from gradbench.measure.gradient_cost import STEPS, Cost
+from gradbench.measure.gradients import Comparison, Measured
+from gradbench.results.gradients import GradientRun, exponent
+from gradbench.show.console import bare_table, console, fitted, item, significant, table
+from gradbench.stats.interval import Interval
+from gradbench.target import differences
+from gradbench.target.differences import Scheme
+
+SHOWN: tuple[Scheme, ...] = ("forward", "central")  # schemes that a sentence is about
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column: its head, its text, and how late it is dropped where the terminal is narrow."""
+
+    head: str
+    text: Callable[[Measured], str]
+    rank: int
+    align: Any = "right"
+
+
+COLUMNS = (
+    _Column("method", lambda one: one.method, 9, "left"),
+    _Column("cost, in its\nlog-densities", lambda one: _ratio(one, "own"), 9),
+    _Column("in default\nlog-densities", lambda one: _ratio(one, "default"), 7),
+    _Column("in a com-\npiled loop", lambda one: _ratio(one, "looped"), 3),
+    _Column("one of 64\nin a batch", lambda one: _ratio(one, "batched"), 4),
+    _Column("µs", lambda one: _cost(one, lambda cost: 1e6 * cost.gradient_s), 5),
+    _Column("compile\ns", lambda one: _cost(one, lambda cost: cost.compile_s), 1),
+    _Column("memory\nMiB", lambda one: _cost(one, lambda cost: cost.memory_bytes / 2**20), 2),
+    _Column("largest\nerror", lambda one: _error(one), 8),  # noqa: PLW0108 - it stands below
+    _Column("status", lambda one: one.status, 9, "left"),
+)
+
+
+def gradients(run: GradientRun, folder: Path, *, to_stderr: bool = False) -> None:
+    """Print a comparison and what follows from it; ``folder`` is where it is kept."""
+    to = console(sys.stderr if to_stderr else None)
+    for each in run.comparisons:
+        _head(run, each, to)
+        _table(each, to)
+        to.print()
+    if len(run.comparisons) > 1:
+        to.print(_growth(run))
+        to.print()
+    last = run.comparisons[-1]
+    if any(np.isfinite(errors).any() for errors in last.points.steps.values()):
+        to.print(_steps(last))
+        to.print()
+    for line in (*_sentences(run), f"kept in {folder}"):
+        to.print(item(line))
+
+
+def studies(*, is_quiet: bool) -> int:
+    """Measure every claim of the texts and print it beside what was printed there."""
+    to, n_other = console(), 0
+    for name in claims.names():
+        study = claims.load(name)
+        if not is_quiet:
+            console(sys.stderr).print(Text(f"{name} …", style="dim"))
+        to.print(Text(study.CLAIM, style="bold") + Text(f"  {study.SOURCE}", style="dim"))
+        if remedy := claims.missing(name):
+            to.print(item(f"not measured: {remedy}"))
+            continue
+        shown = table(("", "printed there", "here", "verdict"), ())
+        for finding in study.measure():
+            shown.add_row(finding.what, finding.printed, finding.ours, finding.verdict)
+            n_other += finding.verdict == "not reproduced"
+            if finding.note:
+                shown.add_row("", "", Text(finding.note, style="dim"), "")
+        to.print(shown)
+        to.print()
+    return 0
+
+
+def _head(run: GradientRun, each: Comparison, to: Console) -> None:
+    params = ", ".join(f"{name}={value}" for name, value in each.params.items())
+    plural = "" if each.ndim == 1 else "s"
+    about = f"  {params + ', ' if params else ''}{each.ndim} dimension{plural}"
+    to.print(Text(run.model, style="bold") + Text(about, style="dim"))
+    to.print()
+
+
+def _table(each: Comparison, to: Console) -> None:
+    shown = sorted(each.methods, key=_by_cost)
+
+    def render(columns: Sequence[_Column]) -> Table:
+        made = bare_table()
+        for column in columns:
+            made.add_column(column.head, justify=column.align, vertical="bottom", overflow="fold")
+        for one in shown:
+            if one.cost is not None:
+                made.add_row(*(column.text(one) for column in columns))
+        return made
+
+    expendable = sorted((c for c in COLUMNS if c.rank < 9), key=lambda column: column.rank)
+    to.print(fitted(COLUMNS, render, to, expendable=expendable, head=lambda column: column.head))
+    reasons: dict[str, list[str]] = {}
+    for one in shown:
+        if one.reason and one.status != "unverified":
+            reasons.setdefault(f"{one.status}: {one.reason}", []).append(one.method)
+    if reasons:
+        to.print()
+    for reason, names in reasons.items():
+        to.print(item(f"{', '.join(names)}: {reason}"))
+
+
+def _growth(run: GradientRun) -> Table:
+    """Return a method's cost at each dimension, and the power of the dimension it grows with."""
+    dims = [f"{each.ndim} dim." for each in run.comparisons]
+    shown = table(("cost in its own log-densities",), (*dims, "grows as dim^"))
+    for name in run.methods:
+        costs = [_ratio(one, "own") for one in run.of(name)]
+        if any(cost != "–" for cost in costs):
+            shown.add_row(name, *costs, _power(exponent(run, name)))
+    return shown
+
+
+def _steps(each: Comparison) -> Table:
+    """Return the root-mean-square error of finite differences by step."""
+    schemes = list(each.points.steps)
+    shown = table((), ("relative step", *(f"{scheme}" for scheme in schemes)))
+    shown.title, shown.title_justify = "error of finite differences", "left"
+    best = {scheme: _best(each, scheme) for scheme in schemes}
+    for i, step in enumerate(STEPS):
+        if i % 2 and i not in best.values():
+            continue
+        cells = []
+        for scheme in schemes:
+            error = each.points.steps[scheme][i]
+            mark = " ←" if best[scheme] == i else "  "
+            cells.append(("–" if math.isnan(error) else f"{error:.1e}") + mark)
+        shown.add_row(f"{step:.1e}", *cells)
+    return shown
+
+
+def _best(each: Comparison, scheme: Scheme) -> int | None:
+    errors = np.asarray(each.points.steps[scheme])
+    return int(np.nanargmin(errors)) if np.isfinite(errors).any() else None
+
+
+def _sentences(run: GradientRun) -> list[str]:
+    last = run.comparisons[-1]
+    lines = [f"the density: {sentence}" for sentence in last.points.flaws.values()]
+    lines += _cheapest(run)
+    lines += _differences(last)
+    if last.known_by:
+        lines.append(
+            f"errors are relative to the largest component, at {len(last.points.at)} points,"
+            f" against {last.known_by}"
+        )
+    else:
+        lines.append(f"errors are not known: {last.points.reason}")
+    if last.known_by and last.points.reason:
+        lines.append(last.points.reason)
+    lines += _users(last)
+    return lines
+
+
+def _cheapest(run: GradientRun) -> list[str]:
+    """Return what the cheapest exact gradient costs, and whether that depends on the dimension."""
+    last = run.comparisons[-1]
+    exact = [one for one in last.methods if one.status == "exact" and one.cost is not None]
+    if not exact:
+        return []
+    best = min(exact, key=_by_cost)
+    assert best.cost is not None
+    line = (
+        f"cheapest exact gradient: {best.method}, {significant(best.cost.default.estimate)}"
+        " log-densities of PyMC's default backend"
+    )
+    grown = exponent(run, best.method)
+    if grown is not None and grown.low <= 0 <= grown.high:
+        line += ", whatever the dimension"
+    elif grown is not None:
+        line += f", growing as dim^{_power(grown)}"
+    return [line]
+
+
+def _differences(each: Comparison) -> list[str]:
+    """Return what finite differences cost and how many digits they have."""
+    found = {one.method: one for one in each.methods}
+    one = found.get("finite_central")
+    if one is None or one.cost is None:
+        return []
+    n = differences.n_evaluations(each.ndim, "central")
+    line = f"central differences take {n} log-densities"
+    if one.error is not None:
+        line += f" and are right to {max(0, int(-math.log10(one.error.largest)))} digits"
+    best = {scheme: _best(each, scheme) for scheme in SHOWN}
+    steps = [
+        f"{STEPS[at]:.0e} ({scheme}; the textbook says {differences.textbook_step(scheme):.0e})"
+        for scheme, at in best.items()
+        if at is not None
+    ]
+    return [line + (f"; best steps: {', '.join(steps)}" if steps else "")]
+
+
+def _users(each: Comparison) -> list[str]:
+    """Return which gradient each installed sampler uses, at its defaults."""
+    users: dict[str, list[str]] = {}
+    for name in samplers.names():
+        if samplers.load(name).USES_GRADIENT and samplers.remedy(name) is None:
+            users.setdefault(methods.used_by(name), []).append(name)
+    listed = {one.method for one in each.methods}
+    return [
+        f"{method} is what {', '.join(names)} use{'s' if len(names) == 1 else ''}"
+        for method, names in users.items()
+        if method in listed
+    ]
+
+
+def _by_cost(one: Measured) -> tuple[bool, float]:
+    return one.cost is None, one.cost.default.estimate if one.cost is not None else 0.0
+
+
+def _ratio(one: Measured, name: str) -> str:
+    interval: Interval | None = None if one.cost is None else getattr(one.cost, name)
+    return "–" if interval is None else significant(interval.estimate)
+
+
+def _cost(one: Measured, figure: Callable[[Cost], float]) -> str:
+    return "–" if one.cost is None else significant(figure(one.cost))
+
+
+def _error(one: Measured) -> str:
+    return "–" if one.error is None else f"{one.error.largest:.0e}"
+
+
+def _power(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
