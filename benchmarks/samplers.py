@@ -416,7 +416,7 @@ def main() -> None:
             continue
         target = Target(*models.load(models.find("eight_schools", Path()), {}))
         sampler = samplers.load(name)
-        options = sampler.Options(**OPTIONS.get(name, LONG if name in CHAINS else {}))
+        options = sampler.options(**OPTIONS.get(name, LONG if name in CHAINS else {}))
         built = sampler.build(target, options)
         start = target.initial(np.random.default_rng(0), options.n_starts)
         ours, theirs, same = [], [], ""

@@ -198,7 +198,7 @@ class TestOutside:
     def test_step_methods_are_probed_from_inside(self, edged: Target, name: str) -> None:
         """Differences are taken between points inside, though variables move one by one."""
         sampler = samplers.load(name)
-        built = sampler.build(edged, sampler.Options.fewest(2))
+        built = sampler.build(edged, sampler.options.fewest(2))
         at = density_check.points(edged)
         check = density_check.judge("model", at, {name: density_check.probe(built, edged, at)})
         assert check.is_passed, check.refused
@@ -213,7 +213,7 @@ def test_nested_sampling_is_held_to_what_it_can_reach() -> None:
     target = Target(model, mode="FAST_COMPILE")
     dynesty = samplers.load("dynesty")
     at = density_check.points(target)
-    built = dynesty.build(target, dynesty.Options())
+    built = dynesty.build(target, dynesty.options())
     check = density_check.judge("model", at, {"dynesty": density_check.probe(built, target, at)})
     assert check.is_passed, check.refused
 

@@ -29,7 +29,7 @@ def test_everything_is_listed(what: str, names: list[str], gradbench: Gradbench)
 def test_a_samplers_example_is_a_config(name: str, gradbench: Gradbench) -> None:
     """Every option is explained, and the example stands in a config as it is printed."""
     shown = gradbench("list", "samplers", name).stdout
-    options = samplers.load(name).Options
+    options = samplers.load(name).options
     for option in options.model_fields:
         assert f"\n{option} " in shown
     example = yaml.safe_load(shown[shown.index("samplers:") :])["samplers"]["mine"]

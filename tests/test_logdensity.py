@@ -328,7 +328,7 @@ def test_a_density_without_the_priors_bounds_is_refused() -> None:
 
 
 def _options(name: str, **given: Any) -> Any:
-    return samplers.load(name).Options(**given)
+    return samplers.load(name).options(**given)
 
 
 @pytest.mark.parametrize(("name", "given"), [("dynesty", {}), ("pymc_smc", {"chains": 2})])

@@ -203,14 +203,14 @@ def test_what_suits_a_function(kind: str, name: str) -> None:
     if samplers.remedy(name) is not None:
         pytest.skip("not installed")
     sampler = samplers.load(name)
-    options = sampler.Options.fewest(2)
+    options = sampler.options.fewest(2)
     reason = sampler.unsuited(of_kind(kind), options)
     needs_prior = name in {"dynesty", "pymc_smc"}
     if needs_prior or name.startswith("stan_"):
         assert reason is not None
     elif options.backend == "jax":
         assert (reason is None) == (kind == "jax")
-    elif sampler.USES_GRADIENT:
+    elif sampler.uses_gradient:
         assert (reason is None) == (kind != "numpy")
     else:
         assert reason is None
@@ -223,7 +223,7 @@ def test_a_backend_that_cant_is_told() -> None:
     for name, more in {"pymc_nuts": {}, "pymc_slice": {}, "emcee": {"walkers": 4}}.items():
         sampler: Any = samplers.load(name)
         for backend, is_suited in {"jax": False, "c": True}.items():
-            options = sampler.Options(**more, backend=backend)
+            options = sampler.options(**more, backend=backend)
             assert (sampler.unsuited(of_kind("with_gradient"), options) is None) == is_suited
 
 
@@ -277,7 +277,7 @@ def test_counts_are_the_functions_calls(name: str) -> None:
 
     target = target_of(LogDensity(counted, names=["a", "b"], gradient=slope))
     sampler = samplers.load(name)
-    options = sampler.Options(**{"tune": 50, "draws": 40, **COUNTED[name]})
+    options = sampler.options(**{"tune": 50, "draws": 40, **COUNTED[name]})
     built = sampler.build(target, options)
     start = target.initial(np.random.default_rng(0), options.n_starts)
     calls = 0
@@ -393,7 +393,7 @@ def test_samplers_run_on_a_program(name: str) -> None:
     if (remedy := samplers.remedy(name)) is not None:
         pytest.skip(remedy)
     target, sampler = of_stan(), samplers.load(name)
-    options = sampler.Options.fewest(target.ndim).model_copy(
+    options = sampler.options.fewest(target.ndim).model_copy(
         update={"tune": 1000 if name == "emcee" else 300, "draws": 500}
     )
     assert sampler.unsuited(target, options) is None

@@ -56,5 +56,5 @@ def test_detuned_options_are_options(name: str) -> None:
     """What a sampler calls a worse tuning are options that it has, and takes."""
     sampler = samplers.load(name)
     required: dict[str, Any] = {"walkers": 8} if name in {"emcee", "zeus"} else {}
-    detuned = sampler.Options(**required, **sampler.DETUNED)
-    assert detuned != sampler.Options(**required)
+    detuned = sampler.options(**required, **sampler.detuned)
+    assert detuned != sampler.options(**required)

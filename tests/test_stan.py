@@ -101,7 +101,7 @@ def test_every_type_of_parameter() -> None:
 
     for name, given in {"stan_nuts": {"max_depth": 7}, "stan_advi": {"tune": 500}}.items():
         sampler: Any = samplers.load(name)
-        options = sampler.Options(**{"tune": 300, "draws": 200, **given})
+        options = sampler.options(**{"tune": 300, "draws": 200, **given})
         built = sampler.build(target, options)
         check = density_check.judge(
             "types", points, {name: density_check.probe(built, target, points)}
@@ -183,7 +183,7 @@ def test_a_program_includes_files_beside_it(including: Path) -> None:
     stan_nuts: Any = samplers.load("stan_nuts")
     steps = {}
     for metric in ("diag_e", "dense_e"):
-        built = stan_nuts.build(target, stan_nuts.Options(tune=500, draws=500, metric=metric))
+        built = stan_nuts.build(target, stan_nuts.options(tune=500, draws=500, metric=metric))
         draws = built.sample(np.zeros((2, 4)), seed=1, stopwatch=Stopwatch())
         assert draws.values[..., :2].mean(axis=(0, 1)) == pytest.approx([3.0, 3.0], abs=0.4)
         steps[metric] = float(np.mean(draws.stats["n_steps"].astype(float)))
@@ -230,4 +230,4 @@ def test_another_transform_is_told_by_name(including: Path) -> None:
     target = Target(model, stan_program=program, mode="FAST_COMPILE")
     stan_nuts: Any = samplers.load("stan_nuts")
     with pytest.raises(ModelError, match=r"transformed in another way \(share\)"):
-        stan_nuts.build(target, stan_nuts.Options())
+        stan_nuts.build(target, stan_nuts.options())

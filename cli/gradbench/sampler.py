@@ -1,16 +1,31 @@
-"""What a sampler is: one module in this folder that satisfies ``Sampler``."""
+"""What a sampler is, and everything that a sampler's file imports."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from gradbench.draws import Draws, FloatArray
+from gradbench.draws import Draws, Evaluations, FloatArray
 from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
+
+__all__ = [
+    "Built",
+    "Draws",
+    "Evaluations",
+    "Evaluator",
+    "Field",
+    "FloatArray",
+    "OfAnyLength",
+    "Options",
+    "Sampler",
+    "Stopwatch",
+    "Target",
+]
 
 Backend = Literal["default", "c", "numba", "jax"]
 
@@ -32,8 +47,8 @@ class Options(BaseModel):
 
     @property
     def n_starts(self) -> int:
-        """How many starting points one run takes: its chains, or its walkers."""
-        raise NotImplementedError
+        """How many starting points one run takes: by default one for each of its ``chains``."""
+        return int(getattr(self, "chains", 1))
 
     @property
     def at_default(self) -> tuple[str, ...]:
@@ -109,31 +124,32 @@ class OfAnyLength(Built, Generic[Chosen]):
         self.run(start, tune=tune, draws=draws, seed=0, stopwatch=Stopwatch())
 
 
-class Sampler(Protocol):
-    """A module in this folder. Importing it must not import its library."""
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """A sampler, as its module defines it and its defaults complete it.
 
-    SUMMARY: str
-    """One line for ``gradbench list samplers``."""
+    Attributes:
+        use: what loads it, as a config has it.
+        summary: one line for ``gradbench list samplers``; the module's ``SUMMARY``.
+        options: validated options, whose fields are the YAML keys; ``Options``.
+        build: ``build(target, options)`` compiles everything that must be compiled before the
+            first draw, and returns a ``Built``; it is timed as compile.
+        unsuited: ``unsuited(target, options)`` returns why it can't run on a target, and what to do
+            about it, or None. By default that the density has no gradient, where it needs one, or
+            can't be compiled by the backend.
+        uses_gradient: whether it evaluates gradients; ``USES_GRADIENT``, False by default.
+        libraries: what it imports, by import name; ``LIBRARIES``, none by default.
+        extra: the extra of gradbench that installs them; ``EXTRA``, none by default.
+        detuned: options that make it worse on purpose, which ``gradbench selftest`` must catch;
+            ``DETUNED``, none by default.
+    """
 
-    USES_GRADIENT: bool
-    """Whether it evaluates gradients."""
-
-    LIBRARIES: Sequence[str]
-    """What it imports, by import name."""
-
-    EXTRA: str
-    """The extra of gradbench that installs them; empty for what every installation has."""
-
-    DETUNED: Mapping[str, Any]
-    """Options that make it worse on purpose: what ``gradbench selftest`` must catch."""
-
-    Options: type[Options]
-    """Validated options; the fields are the YAML keys."""
-
-    def unsuited(self, target: Target, options: Any) -> str | None:
-        """Return why it can't run on this target, and what to do about it, or None."""
-        ...
-
-    def build(self, target: Target, options: Any) -> Built:
-        """Compile everything that must be compiled before the first draw; timed as compile."""
-        ...
+    use: str
+    summary: str
+    options: type[Options]
+    build: Callable[[Target, Any], Built]
+    unsuited: Callable[[Target, Any], str | None]
+    uses_gradient: bool = False
+    libraries: tuple[str, ...] = ()
+    extra: str = ""
+    detuned: Mapping[str, Any] = field(default_factory=dict)

@@ -258,7 +258,7 @@ def run(form: str) -> tuple[Diagnostics, density_check.DensityCheck]:
         pytest.skip(remedy)
     target, of = known(form)
     nuts = samplers.load("numpyro_nuts")
-    options = nuts.Options(**{"tune": 500, "draws": 2000, "chains": 4} | LENGTH.get(form, {}))
+    options = nuts.options(**{"tune": 500, "draws": 2000, "chains": 4} | LENGTH.get(form, {}))
     built = nuts.build(target, options)
     start = target.initial(np.random.default_rng(1), options.n_starts)
     draws = built.sample(start, seed=1, stopwatch=Stopwatch())

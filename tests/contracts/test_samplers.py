@@ -69,7 +69,7 @@ model {
 
 def options_of(name: str, **given: Any) -> Any:
     """Return a sampler's options; ``tune`` is left out where there is no warm-up."""
-    options = samplers.load(name).Options
+    options = samplers.load(name).options
     if options.model_fields["tune"].default == 0:
         given.pop("tune", None)
     return options(**{**REQUIRED.get(name, {}), **given})
@@ -175,12 +175,12 @@ def test_a_run_repeats(name: str, small: Target) -> None:
     assert stopwatch.timing.sampling.wall_s > 0
     counts = first.evaluations
     assert (counts.n_logp_warmup + counts.n_grad_warmup > 0) == (options.tune > 0)
-    assert (counts.n_grad > 0) == sampler.USES_GRADIENT
+    assert (counts.n_grad > 0) == sampler.uses_gradient
 
     points = density_check.points(small)
     check = density_check.judge("small", points, {name: density_check.probe(built, small, points)})
     assert check.is_passed
-    assert (check.gradient_error is not None) == sampler.USES_GRADIENT
+    assert (check.gradient_error is not None) == sampler.uses_gradient
 
 
 @pytest.mark.parametrize("name", INSTALLED)

@@ -1,6 +1,7 @@
 """A benchmark as a config describes it: every key, its type, its default and its range."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from gradbench import models, posteriordb, samplers
-from gradbench.sampler import Options
+from gradbench.samplers._asked import Chosen, ask
 from gradbench.target.starts import Init
 
 DEFAULT_INIT: Init = "uniform"
@@ -91,7 +92,7 @@ class SamplerEntry(_Map):
 
     model_config = ConfigDict(extra="allow")
 
-    use: str = Field(description="name of a sampler")
+    use: str = Field(description="name of a shipped sampler, path of a .py file, or package:name")
     sweep: Sweep = Field({}, description="lists of values: one sampler for each combination")
 
     @property
@@ -99,13 +100,21 @@ class SamplerEntry(_Map):
         """The options as given, the sweep's not among them."""
         return dict(self.model_extra or {})
 
-    def resolved(self, point: dict[str, Any]) -> dict[str, Any]:
-        """Return all options, defaults filled in, at one point of the sweep."""
-        return self.parsed(point).model_dump()
+    def source(self, folder: Path) -> samplers.Source:
+        """Return where it is; ``folder`` is where relative paths start.
 
-    def parsed(self, point: dict[str, Any]) -> Options:
-        """Return the options validated, at one point of the sweep."""
-        return samplers.load(self.use).Options(**{**self.options, **point})
+        Raises:
+            SamplerError: there is no such sampler or file.
+        """
+        return samplers.find(self.use, folder)
+
+    def chosen(self, folder: Path, points: Sequence[Mapping[str, Any]]) -> tuple[Chosen, ...]:
+        """Return the options at each of these points of the sweep, validated.
+
+        Raises:
+            SamplerError: there is no such sampler, or it can't be loaded.
+        """
+        return ask(self.source(folder), [{**self.options, **point} for point in points]).chosen
 
 
 class Limits(_Map):
@@ -175,18 +184,23 @@ def json_schema() -> dict[str, Any]:
     whole = Benchmark.model_json_schema()
     definitions = whole["$defs"]
     common = definitions["SamplerEntry"]["properties"]
-    choices = []
+    choices: list[dict[str, Any]] = []
     for name in samplers.names():
-        options = samplers.load(name).Options.model_json_schema()
+        options = samplers.load(name).options.model_json_schema()
         definitions[name] = {
             "type": "object",
-            "title": samplers.load(name).SUMMARY,
+            "title": samplers.load(name).summary,
             "properties": {**common, **options["properties"], "use": {"const": name}},
             # An option may stand in the sweep instead, so only ``use`` is demanded here.
             "required": ["use"],
             "additionalProperties": False,
         }
         choices.append({"$ref": f"#/$defs/{name}"})
+    # Of a file or a package nobody knows the options before they are asked.
+    elsewhere = {"type": "string", "pattern": r"\.py$|:"}
+    choices.append(
+        {"type": "object", "properties": {**common, "use": elsewhere}, "required": ["use"]}
+    )
     definitions["SamplerEntry"] = {"oneOf": choices}
     for field in definitions["Limits"]["properties"].values():
         field["type"] = ["string", "number"]

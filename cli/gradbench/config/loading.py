@@ -6,11 +6,12 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from gradbench import models, posteriordb, samplers
+from gradbench import models, posteriordb
 from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
 from gradbench.config.problems import invalid, not_a_config, refuse, unfit
 from gradbench.config.yaml_source import MAX_BYTES, Document
 from gradbench.errors import ConfigError, SamplerError, did_you_mean
+from gradbench.samplers._asked import ask
 
 
 def find(source: str) -> Path:
@@ -134,7 +135,7 @@ def installed(benchmark: Benchmark) -> tuple[Benchmark, dict[str, str]]:
     remedies = {
         label: remedy
         for label, entry in benchmark.samplers.items()
-        if (remedy := samplers.remedy(entry.use)) is not None
+        if (remedy := ask(entry.source(Path())).remedy) is not None
     }
     kept = {label: e for label, e in benchmark.samplers.items() if label not in remedies}
     if not kept:
@@ -183,7 +184,7 @@ def _validate(document: Document) -> Benchmark:
     try:
         return Benchmark.model_validate(document.value)
     except ValidationError as error:
-        refuse(invalid(error, document))
+        refuse(invalid(map(dict, error.errors(include_url=False)), document))
         raise AssertionError("a validation error without a problem") from error
 
 
@@ -198,8 +199,10 @@ def _resolve(benchmark: Benchmark, folder: Path) -> Benchmark:
     filled = {}
     for label, entry in benchmark.samplers.items():
         first = {name: values[0] for name, values in entry.sweep.items()}
-        options = {k: v for k, v in entry.resolved(first).items() if k not in entry.sweep}
-        filled[label] = SamplerEntry(use=entry.use, sweep=entry.sweep, **options)
+        (chosen,) = entry.chosen(folder, [first])
+        options = {k: v for k, v in chosen.options.items() if k not in entry.sweep}
+        use = entry.source(folder).use
+        filled[label] = SamplerEntry(use=use, sweep=entry.sweep, **options)
     init = benchmark.init or DEFAULT_INIT
     return benchmark.model_copy(update={"models": entries, "samplers": filled, "init": init})
 

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from gradbench import samplers
 from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
 from gradbench.models import Source
 from gradbench.records import from_plain
@@ -30,6 +31,7 @@ class Cell:
         source: the model's files; None in results of older versions.
         params, options: resolved; options with all defaults.
         defaults: the options that have their default.
+        sampler_source: where the sampler is from; None in results of older versions.
         init: the kind of starting points.
         threads: of every thread pool in the worker.
         replicate: counts from 0.
@@ -52,6 +54,7 @@ class Cell:
     parameters: tuple[str, ...] = ()
     source: Source | None = None
     defaults: tuple[str, ...] = ()
+    sampler_source: samplers.Source | None = None
 
     @property
     def key(self) -> Key:
@@ -71,14 +74,20 @@ class Cell:
         later is left out, or left out where it is empty.
         """
         plain = asdict(self)
-        later = {"source", "defaults", *(() if self.parameters else ("parameters",))}
+        later = {"source", "defaults", "sampler_source"}
+        later |= set() if self.parameters else {"parameters"}
         asked = {name: value for name, value in plain.items() if name not in later}
         digest = sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
         return f"{slug(self.model)}-{slug(self.sampler)}-{self.replicate}-{digest}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, ready for JSON that has infinities, as a worker's has."""
-        return {**asdict(self), "source": self.source and self.source.to_json()}
+        origin = self.sampler_source
+        return {
+            **asdict(self),
+            "source": self.source and self.source.to_json(),
+            "sampler_source": origin and origin.to_json(),
+        }
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Cell":
@@ -96,15 +105,16 @@ def cells(benchmark: Benchmark) -> list[Cell]:
     Seeds come from labels, not positions: another sampler or model changes nobody's seed.
 
     Raises:
-        ModelError: a model's files are not there any more.
+        ModelError, SamplerError: a model's or a sampler's files are not there any more.
     """
+    chosen = list(_samplers(benchmark))
     return [
         Cell(
             model=model,
             model_use=entry.use,
             params=params,
             sampler=sampler,
-            sampler_use=sampler_use,
+            sampler_use=origin.use,
             options=options,
             init=entry.init or benchmark.init or DEFAULT_INIT,
             threads=benchmark.threads,
@@ -114,10 +124,11 @@ def cells(benchmark: Benchmark) -> list[Cell]:
             parameters=tuple(entry.parameters),
             source=source,
             defaults=defaults,
+            sampler_source=origin,
         )
         for model, entry, params, source in _models(benchmark)
         for replicate in range(benchmark.replicates)
-        for sampler, sampler_use, options, defaults in _samplers(benchmark)
+        for sampler, origin, options, defaults in chosen
     ]
 
 
@@ -151,11 +162,14 @@ def _models(
             yield label + suffix, entry, {**entry.params, **point}, source
 
 
-def _samplers(benchmark: Benchmark) -> Iterator[tuple[str, str, dict[str, Any], tuple[str, ...]]]:
-    for label, sampler in benchmark.samplers.items():
-        for suffix, point in points(sampler.sweep):
-            options = sampler.parsed(point)
-            yield label + suffix, sampler.use, options.model_dump(), options.at_default
+def _samplers(
+    benchmark: Benchmark,
+) -> Iterator[tuple[str, samplers.Source, Mapping[str, Any], tuple[str, ...]]]:
+    for label, entry in benchmark.samplers.items():
+        source, swept = entry.source(Path()), list(points(entry.sweep))
+        chosen = entry.chosen(Path(), [point for _, point in swept])
+        for (suffix, _), one in zip(swept, chosen, strict=True):
+            yield label + suffix, source, one.options, one.defaults
 
 
 def points(sweep: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

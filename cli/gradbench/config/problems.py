@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from gradbench import models, posteriordb, samplers
+from gradbench import models, posteriordb
 from gradbench.config.benchmark import (
     Benchmark,
     Gates,
@@ -22,6 +22,7 @@ from gradbench.config.benchmark import (
 )
 from gradbench.config.yaml_source import Document, Key, kind
 from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
+from gradbench.samplers._asked import ask
 
 MAX_CELLS = 100_000
 MAX_PROBLEMS = 10
@@ -64,7 +65,7 @@ def refuse(problems: Iterable[ConfigError]) -> None:
 
 
 def invalid(
-    error: ValidationError,
+    errors: Iterable[Mapping[str, Any]],
     document: Document,
     at: Key = (),
     *,
@@ -74,13 +75,13 @@ def invalid(
     """Yield what pydantic finds wrong.
 
     Args:
-        error: pydantic's.
+        errors: pydantic's, of one validation.
         document: what was validated is of it.
         at: the key of what was validated.
         known: the keys allowed there; by default those of the section that a key is in.
         swept: the point of a sweep that was validated.
     """
-    for found in error.errors(include_url=False):
+    for found in errors:
         key = (*at, *(part for part in found["loc"] if part != "[key]"))
         if swept and len(key) > len(at) and key[len(at)] in swept:
             key = (*at, "sweep", *key[len(at) :])
@@ -92,7 +93,7 @@ def unfit(benchmark: Benchmark, document: Document, folder: Path) -> Iterator[Co
     for label, model in benchmark.models.items():
         yield from _of_model(label, model, document, folder)
     for label, sampler in benchmark.samplers.items():
-        yield from _of_sampler(label, sampler, document)
+        yield from _of_sampler(label, sampler, document, folder)
     yield from _of_published(benchmark, document)
     n_cells = _n_points(benchmark.models) * _n_points(benchmark.samplers) * benchmark.replicates
     if n_cells > MAX_CELLS:
@@ -142,22 +143,22 @@ def _of_model(
                 yield document.error((*at, section, name), refusal)
 
 
-def _of_sampler(label: str, entry: SamplerEntry, document: Document) -> Iterator[ConfigError]:
+def _of_sampler(
+    label: str, entry: SamplerEntry, document: Document, folder: Path
+) -> Iterator[ConfigError]:
     at: Key = ("samplers", label)
+    points = _points(entry.sweep)
     try:
-        options = samplers.load(entry.use).Options
+        asked = ask(entry.source(folder), [{**entry.options, **point} for point in points])
     except SamplerError as error:
         yield document.error((*at, "use"), str(error))
         return
     yield from _sweep_problems(entry.sweep, set(entry.options), at, document)
-    known = [*options.model_fields, "use", "sweep"]
+    known = [*asked.fields, "use", "sweep"]
     found: dict[str, ConfigError] = {}  # once, though a sweep has it at many points
-    for point in _points(entry.sweep):
-        try:
-            entry.parsed(point)
-        except ValidationError as error:
-            problems = invalid(error, document, at, known=known, swept=point)
-            found |= {str(problem): problem for problem in problems}
+    for point, chosen in zip(points, asked.chosen, strict=True):
+        problems = invalid(chosen.errors, document, at, known=known, swept=point)
+        found |= {str(problem): problem for problem in problems}
     yield from found.values()
 
 

@@ -20,7 +20,7 @@ AGREEMENT = 1e-18  # of the largest component: a hundredth of a double's roundin
 FLOOR = 1e-17  # errors below are told from none by no double
 NEGLIGIBLE = 1e-30  # of the value: a gradient below it is none
 
-OUTSIDE = "the log-density isn't finite there"
+OUTSIDE = "the log-density isn't finite there, or right beside"
 KINK = "a kink: the slopes to both sides differ"
 LOST = f"up to {int(PRECISIONS[-1] * np.log10(2))} digits disagree: a jump, or lost digits"
 
@@ -91,7 +91,7 @@ def yardstick(flat: Any, logp: Any) -> Callable[[FloatArray], Exact]:
 
 
 def errors(gradient: FloatArray, exact: Exact) -> Errors:
-    """Return the errors of a gradient, shape (ndim,), at a point where the exact one is known."""
+    """Return the errors of a gradient, shape (ndim,); NaN where the exact one isn't known."""
     with np.errstate(invalid="ignore", divide="ignore"):
         # Near each other, doubles have an exact difference.
         absolute = np.abs((gradient - exact.gradient) - exact.rest)
@@ -131,7 +131,7 @@ class _Differences:
 
 
 def _differences(program: Callable[..., Any], x: FloatArray, precision: int) -> _Differences | None:
-    """Return the central differences at x, shape (ndim,), in so many bits; None where not finite.
+    """Return the central differences at x, shape (ndim,), in so many bits; None if not finite.
 
     The step is the cubic root of a rounding, which balances the two errors; a power of 2, so that
     it is added without one.
@@ -154,6 +154,8 @@ def _differences(program: Callable[..., Any], x: FloatArray, precision: int) -> 
                 beside[i] = moved
                 sides.append(program(beside)[0][()])
             below, above = sides
+            if not gmpy2.is_finite(above - below):
+                return None
             slopes[i] = (above - below) / (2 * step)
             bends[i] = abs(above + below - 2 * value) / (2 * step)
     return _Differences(precision, value, slopes, bends)

@@ -64,12 +64,12 @@ class Program:
 
     def __init__(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         self._inputs, self._outputs = list(inputs), list(outputs)
+        varying = set(inputs)
         self._roots = {
             variable: _root_value(variable)
             for variable in ancestors(self._outputs, blockers=self._inputs)
-            if variable.owner is None and variable not in set(inputs)
+            if variable.owner is None and variable not in varying
         }
-        varying = set(inputs)
         self._fixed: list[_Step] = []
         self._varying: list[_Step] = []
         for node in io_toposort(self._inputs, self._outputs):
@@ -253,7 +253,9 @@ def _(op: Any, node: Any) -> Function:
 
 @translated.register(basic.MakeVector)
 def _(_op: Any, node: Any) -> Function:
-    return lambda *elements: np.stack([_typed(x, node.outputs[0]) for x in elements] or [[]][0])
+    (output,) = node.outputs
+    dtype = object if _is_float(output) else output.type.dtype
+    return lambda *elements: np.array([_typed(x, output)[()] for x in elements], dtype=dtype)
 
 
 @translated.register(basic.Join)

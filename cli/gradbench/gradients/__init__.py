@@ -106,7 +106,7 @@ def remedy(name: str) -> str | None:
 
 def used_by(sampler: str) -> str:
     """Return the method whose gradient a sampler uses at its default options."""
-    libraries = samplers.load(sampler).LIBRARIES
+    libraries = samplers.load(sampler).libraries
     if "httpstan" in libraries:
         return "stan_reverse"
     if "jax" in libraries:

@@ -225,9 +225,9 @@ def _unsuited(
 ) -> str | None:
     """Return why a sampler can't run: what it needs, gradients too or values alone, is refused."""
     sampler = samplers.load(name)
-    if not (check if sampler.USES_GRADIENT else of_values).is_passed:
+    if not (check if sampler.uses_gradient else of_values).is_passed:
         return "it would be refused, as above"
-    return sampler.unsuited(target, sampler.Options.fewest(target.ndim))
+    return sampler.unsuited(target, sampler.options.fewest(target.ndim))
 
 
 def _parameters(target: Target) -> tuple[Parameter, ...]:

@@ -34,7 +34,7 @@ from gradbench.measure.result import Measured
 from gradbench.measure.slowdown import Planted
 from gradbench.models import Source
 from gradbench.records import from_plain, to_plain
-from gradbench.sampler import Built, Options
+from gradbench.sampler import Built, Options, Sampler
 from gradbench.stats import diagnostics
 from gradbench.stats.columns import Columns
 from gradbench.stats.diagnostics import Roles
@@ -66,8 +66,8 @@ class Session:
         complaints = []
         n_starts = 1
         for cell in parsed:
-            sampler = samplers.load(cell.sampler_use)
-            options = sampler.Options(**cell.options)
+            sampler = _sampler(cell)
+            options = sampler.options(**cell.options)
             complaints.append(sampler.unsuited(target, options))
             n_starts = max(n_starts, options.n_starts)
         if first.init in TRIED_FIRST:
@@ -129,7 +129,7 @@ class Session:
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
         self._backend = compat.backend_name(options.backend)
-        self._versions = machine.versions(samplers.load(parsed.sampler_use).LIBRARIES)
+        self._versions = _versions(parsed)
         spent = stopwatch.timing.compile
         self._compiling, self._recompiling = (
             (Duration(), spent) if is_again else (spent, Duration())
@@ -262,12 +262,29 @@ def _loaded(cell: Cell) -> models.Loaded:
     return models.load(cell.source, cell.params)
 
 
+def _sampler(cell: Cell) -> Sampler:
+    """Return a cell's sampler, from the file that it was planned with."""
+    origin = cell.sampler_source
+    return samplers.load(cell.sampler_use, "" if origin is None else origin.digest)
+
+
+def _versions(cell: Cell) -> dict[str, str]:
+    """Return the versions of what a sampler is from, and the beginning of its file's hash."""
+    found = machine.versions(_sampler(cell).libraries)
+    origin = cell.sampler_source
+    if origin is None or origin.is_shipped:
+        return found
+    if origin.digest:
+        return {Path(origin.use).name: origin.digest[:12], **found}
+    return {origin.distribution: origin.version, **found}
+
+
 def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Target, Built, Options]:
     """Load a model and compile it for a cell's sampler; only the compiling is timed."""
-    sampler = samplers.load(cell.sampler_use)
-    options = sampler.Options(**cell.options)
+    sampler = _sampler(cell)
+    options = sampler.options(**cell.options)
     if planted.is_detuned:
-        options = options.model_copy(update=dict(sampler.DETUNED))
+        options = options.model_copy(update=dict(sampler.detuned))
     loaded = _loaded(cell)
     slowdown.plant(loaded.model, planted)
     stopwatch.start("compile")

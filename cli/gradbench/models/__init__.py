@@ -4,10 +4,7 @@ A model of your own is a Python file, a Stan program with its data, or a posteri
 """
 
 import ast
-import importlib.util
 import json
-import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gradbench import posteriordb
+from gradbench import own_files, posteriordb
 from gradbench.errors import ModelError, did_you_mean
 from gradbench.records import to_plain
 
@@ -295,15 +292,8 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
     from gradbench.stan import StanProgram
     from gradbench.target import from_function
 
-    spec = importlib.util.spec_from_file_location(f"gradbench.models._loaded_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{path}: can't be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last, so that a numpy.py beside it is not NumPy
     try:
-        spec.loader.exec_module(module)
+        module = own_files.imported(path, f"gradbench.models._loaded_{path.stem}")
         model = _with_folder(module.model(**params), path.parent)
         reference = module.reference(**params) if hasattr(module, "reference") else None
         program = (
@@ -318,7 +308,7 @@ def _from_python(path: Path, params: Mapping[str, Any]) -> Loaded:
             model, program = from_function.of_program(model), model
     except Exception as error:
         what = "" if isinstance(error, ModelError) else f"{type(error).__name__}: "
-        raise ModelError(f"{_line_in(path, error)}: {what}{error}") from error
+        raise ModelError(f"{own_files.line_in(path, error)}: {what}{error}") from error
     if not isinstance(model, pm.Model):
         raise ModelError(
             f"{path}: model() returned {_kind(model)}; it must return a pymc.Model, a"
@@ -353,7 +343,9 @@ def _told(path: Path, initial: "Callable[..., Any]") -> "Callable[..., Any]":
             return initial(rng, n)
         except Exception as error:
             what = type(error).__name__
-            raise ModelError(f"{_line_in(path, error)}: initial: {what}: {error}") from error
+            raise ModelError(
+                f"{own_files.line_in(path, error)}: initial: {what}: {error}"
+            ) from error
 
     return told
 
@@ -405,12 +397,6 @@ def _literal(path: Path, name: str, default: ast.expr) -> Any:
             f"{path}:{default.lineno}: the default of {name} is no plain value; write it as one,"
             " or give the parameter"
         ) from error
-
-
-def _line_in(path: Path, error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
 def _kind(value: object) -> str:

@@ -131,7 +131,7 @@ def benchmark(order: Order) -> Benchmark:
             f"a reference needs {N_SAMPLERS} samplers that agree, not {', '.join(chosen) or 'none'}"
         )
     for name in chosen:
-        if "chains" not in samplers.load(name).Options.model_fields:
+        if "chains" not in samplers.load(name).options.model_fields:
             raise SamplerError(
                 f"{name}: has no independent chains, so its R-hat would say nothing;"
                 f" choose from {', '.join(SUITED)}"
@@ -386,7 +386,7 @@ def _source(pools: Mapping[str, Pooled]) -> str:
 
 def _versions(found: Established) -> dict[str, str]:
     """Return the versions of what made the draws."""
-    libraries = {lib for name in found.findings.pools for lib in samplers.load(name).LIBRARIES}
+    libraries = {lib for name in found.findings.pools for lib in samplers.load(name).libraries}
     makers = {"python", "gradbench", "numpy", "pymc", "pytensor", *libraries}
     return {name: version for name, version in found.versions.items() if name in makers}
 

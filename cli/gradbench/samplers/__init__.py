@@ -1,36 +1,224 @@
-"""Names and loading of samplers: every module here but ``base`` and ``_shared`` ones is one."""
+"""Names and loading of samplers: shipped ones, a file each here; your own; those of packages.
+
+A module here that starts with an underscore is shared by others. A sampler of your own is a Python
+file; one of an installed package is an entry point of the group ``gradbench.samplers``.
+"""
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import sha256
+from importlib import metadata
 from importlib.util import find_spec
-from typing import cast
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from gradbench.errors import SamplerError, did_you_mean, pip_install
-from gradbench.sampler import Sampler
+from gradbench import __version__, own_files, plain
+from gradbench.errors import DISTRIBUTION, SamplerError, did_you_mean, pip_install
+from gradbench.records import to_plain
+from gradbench.sampler import Options, Sampler
+from gradbench.target.target import Target
+
+GROUP = "gradbench.samplers"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a sampler is from.
+
+    Attributes:
+        use: what loads it: a shipped name, the absolute path of a file, or ``package:name``.
+        distribution: the installed distribution that has it; empty for a file.
+        version: of that distribution.
+        digest: SHA-256 of a file, in hexadecimal; empty for what is installed.
+    """
+
+    use: str
+    distribution: str = ""
+    version: str = ""
+    digest: str = ""
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with gradbench."""
+        return self.distribution == DISTRIBUTION
+
+    def to_json(self) -> dict[str, str]:
+        """Return plain data, ready for JSON; ``records.from_plain`` reads it."""
+        return dict(to_plain(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A sampler that an installed package offers, by its entry point; nothing is imported."""
+
+    package: str
+    name: str
+    version: str
+
+    @property
+    def use(self) -> str:
+        """What a config can always call it by."""
+        return f"{self.package}:{self.name}"
 
 
 def names() -> list[str]:
-    """Return the names of all samplers, sorted: what ``use:`` accepts."""
+    """Return the names of all shipped samplers, sorted."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if name != "base" and not name.startswith("_"))
+    return sorted(name for name in found if not name.startswith("_"))
 
 
-def load(name: str) -> Sampler:
-    """Return the sampler of this name, without importing its library.
+@cache
+def offered() -> tuple[Offered, ...]:
+    """Return the samplers that installed packages offer, sorted: what there is stays so."""
+    found = {
+        Offered(point.dist.name, point.name, point.dist.version)
+        for point in metadata.entry_points(group=GROUP)
+        if point.dist is not None
+    }
+    return tuple(sorted(found, key=lambda one: one.use))
+
+
+def find(use: str, folder: Path) -> Source:
+    """Return where a sampler is: a shipped name, a path relative to ``folder``, or an entry point.
+
+    Nothing is imported.
 
     Raises:
-        SamplerError: there is none of this name.
+        SamplerError: there is none of this name, or more than one.
     """
-    if name not in names():
+    if use.endswith(".py") or "/" in use:
+        path = (folder / Path(use).expanduser()).resolve()
+        if path.suffix != ".py":
+            raise SamplerError(f"{path}: a sampler of your own is a .py file")
+        return Source(str(path), digest=_digest(path))
+    points = offered()
+    if ":" in use:
+        found = [one for one in points if one.use == use]
+    else:
+        found = [one for one in points if one.name == use]
+        if use in names():
+            if found:
+                raise SamplerError(
+                    f"{use!r} is a shipped sampler, and one of {found[0].package}: write"
+                    f" {found[0].use!r} for that; the shipped one is {DISTRIBUTION}:{use}"
+                )
+            return Source(use, DISTRIBUTION, __version__)
+    if use.startswith(f"{DISTRIBUTION}:") and use.partition(":")[2] in names():
+        return Source(use.partition(":")[2], DISTRIBUTION, __version__)
+    if len(found) > 1:
+        ways = " or ".join(repr(one.use) for one in found)
+        raise SamplerError(f"{use!r} is a sampler of several packages: write {ways}")
+    if not found:
+        known = [*names(), *(one.use for one in points)]
         raise SamplerError(
-            f"no sampler {name!r}{did_you_mean(name, names())} (there are: {', '.join(names())})"
+            f"no sampler {use!r}{did_you_mean(use, known)} (there are: {', '.join(known)};"
+            " a file of your own is written with its path, as ./my_sampler.py)"
         )
-    return cast("Sampler", importlib.import_module(f"{__name__}.{name}"))
+    (one,) = found
+    return Source(one.use, one.package, one.version)
 
 
-def remedy(name: str) -> str | None:
-    """Return the command that installs what this sampler lacks, or None if nothing is missing."""
-    sampler = load(name)
-    if all(find_spec(library) is not None for library in sampler.LIBRARIES):
+def load(use: str, digest: str = "") -> Sampler:
+    """Return a sampler, a shipped one without importing its library.
+
+    A sampler that isn't shipped is the user's code: it is loaded in workers only.
+
+    Args:
+        use: as ``Source`` has it.
+        digest: what a file must have; empty where any will do.
+
+    Raises:
+        SamplerError: there is none, its file has changed or raises, or it is no sampler.
+    """
+    if use in names():
+        return of_module(use, importlib.import_module(f"{__name__}.{use}"))
+    if use.endswith(".py"):
+        return _of_file(Path(use), digest)
+    package, _, name = use.partition(":")
+    for point in metadata.entry_points(group=GROUP, name=name):
+        if point.dist is not None and point.dist.name == package:
+            try:
+                return of_module(use, point.load())
+            except SamplerError:
+                raise
+            except Exception as error:
+                raise SamplerError(
+                    f"{use}: can't be loaded: {type(error).__name__}: {error}"
+                ) from error
+    find(use, Path())  # says what there is instead
+    raise SamplerError(f"{use}: its package is not installed any more")
+
+
+def of_module(use: str, module: ModuleType) -> Sampler:
+    """Return the sampler that a module, or whatever an entry point gives, defines.
+
+    Raises:
+        SamplerError: it lacks something, or has it in another form.
+    """
+    options = getattr(module, "Options", Options)
+    if not (isinstance(options, type) and issubclass(options, Options)):
+        raise SamplerError(f"{use}: Options must be derived from gradbench.sampler.Options")
+    build: Any = getattr(module, "build", None)
+    sample: Any = getattr(module, "sample", None)
+    if not (callable(build) or callable(sample)):
+        raise SamplerError(
+            f"{use}: defines neither sample(density, start, options, rng, clock) nor"
+            " build(target, options)"
+        )
+    uses_gradient = bool(getattr(module, "USES_GRADIENT", False))
+    summary = getattr(module, "SUMMARY", "") or (module.__doc__ or "").strip().partition("\n")[0]
+    return Sampler(
+        use=use,
+        summary=summary,
+        options=options,
+        build=build or partial(plain.build, sample, uses_gradient=uses_gradient),
+        unsuited=getattr(module, "unsuited", None) or _unsuited(uses_gradient=uses_gradient),
+        uses_gradient=uses_gradient,
+        libraries=tuple(getattr(module, "LIBRARIES", ())),
+        extra=getattr(module, "EXTRA", ""),
+        detuned=dict(getattr(module, "DETUNED", {})),
+    )
+
+
+def remedy(use: str) -> str | None:
+    """Return what installs what a sampler lacks, or None if nothing is missing."""
+    sampler = load(use)
+    missing = [library for library in sampler.libraries if find_spec(library) is None]
+    if not missing:
         return None
-    return pip_install(sampler.EXTRA)
+    return pip_install(sampler.extra) if sampler.extra else f"pip install {' '.join(missing)}"
+
+
+def _unsuited(*, uses_gradient: bool) -> Callable[[Target, Options], str | None]:
+    """Return the question whether a density has what a sampler needs."""
+
+    def unsuited(target: Target, options: Options) -> str | None:
+        lacking = target.why_not_on(options.backend)
+        return lacking or (target.why_no_gradient if uses_gradient else None)
+
+    return unsuited
+
+
+def _of_file(path: Path, digest: str) -> Sampler:
+    found = _digest(path)
+    if digest and found != digest:
+        raise SamplerError(f"{path}: has changed since this run began; start a new run")
+    try:
+        module = own_files.imported(path, f"{__name__}._loaded_{path.stem}_{found[:8]}")
+    except Exception as error:
+        place = own_files.line_in(path, error)
+        raise SamplerError(f"{place}: {type(error).__name__}: {error}") from error
+    return of_module(str(path), module)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise SamplerError(f"{path}: no such file") from None
+    except OSError as error:
+        raise SamplerError(f"{path}: can't be read: {error.strerror}") from error

@@ -31,11 +31,6 @@ class Options(sampler.Options):
     chains: int = Field(2, ge=1, le=100_000, description="independent chains")
 
     @property
-    def n_starts(self) -> int:
-        """One starting point for each chain."""
-        return self.chains
-
-    @property
     def target_backend(self) -> Backend:
         """Only the sampler's own density is compiled by JAX."""
         return "default"

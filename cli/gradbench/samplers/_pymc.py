@@ -22,11 +22,6 @@ class Options(sampler.Options):
 
     chains: int = Field(2, ge=1, le=1000, description="independent chains, one after another")
 
-    @property
-    def n_starts(self) -> int:
-        """One starting point for each chain."""
-        return self.chains
-
 
 class HamiltonianOptions(Options):
     """``pm.sample``'s options for step methods that follow gradients."""

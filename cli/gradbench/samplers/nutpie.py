@@ -50,19 +50,9 @@ class Options(sampler.Options):
     maxdepth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
 
     @property
-    def n_starts(self) -> int:
-        """One starting point for each chain."""
-        return self.chains
-
-    @property
     def target_backend(self) -> Backend:
         """What else is compiled than nutpie's own functions, PyMC's default compiles."""
         return "default"
-
-
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density, or it has no gradient."""
-    return target.why_not_on(options.backend) or target.why_no_gradient
 
 
 def build(target: Target, options: Options) -> "Nuts":

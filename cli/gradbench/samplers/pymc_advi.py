@@ -35,11 +35,6 @@ class Options(sampler.Options):
         return 1
 
 
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density, or it has no gradient."""
-    return target.why_not_on(options.backend) or target.why_no_gradient
-
-
 def build(target: Target, options: Options) -> "Fit":
     """Compile the optimizer's step, as ``pm.fit`` does at every call."""
     return Fit(target, options)

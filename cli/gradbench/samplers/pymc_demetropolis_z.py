@@ -31,11 +31,6 @@ class Options(_pymc.Options):
     )
 
 
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density."""
-    return target.why_not_on(options.backend)
-
-
 def build(target: Target, options: Options) -> _pymc.GradientFree:
     """Compile a difference of log-densities, as PyMC does."""
     import pymc as pm

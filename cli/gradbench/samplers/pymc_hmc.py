@@ -29,11 +29,6 @@ class Options(_pymc.HamiltonianOptions):
     max_steps: int = Field(1024, ge=1, description="leapfrog steps of a trajectory at most")
 
 
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density, or it has no gradient."""
-    return target.why_not_on(options.backend) or target.why_no_gradient
-
-
 def build(target: Target, options: Options) -> _pymc.Hamiltonian:
     """Compile the gradient and the trace, as ``pm.sample`` does before its first draw."""
     import pymc as pm

@@ -25,11 +25,6 @@ class Options(_pymc.Options):
     tune_interval: int = Field(100, ge=1, description="warm-up steps between changes of the scale")
 
 
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density."""
-    return target.why_not_on(options.backend)
-
-
 def build(target: Target, options: Options) -> _pymc.GradientFree:
     """Compile a difference of log-densities for each variable, as PyMC does."""
     import pymc as pm

@@ -20,11 +20,6 @@ class Options(_pymc.Options):
     w: float = Field(1.0, gt=0, allow_inf_nan=False, description="first width of a slice")
 
 
-def unsuited(target: Target, options: Options) -> str | None:
-    """Return why not: the backend can't compile the density."""
-    return target.why_not_on(options.backend)
-
-
 def build(target: Target, options: Options) -> _pymc.GradientFree:
     """Compile the log-density for each variable, as PyMC does."""
     import pymc as pm

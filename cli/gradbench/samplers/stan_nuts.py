@@ -36,11 +36,6 @@ class Options(sampler.Options):
     delta: float = Field(0.8, gt=0, lt=1, description="aimed acceptance rate in tuning")
     max_depth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
 
-    @property
-    def n_starts(self) -> int:
-        """One starting point for each chain."""
-        return self.chains
-
 
 unsuited = _stan.unsuited
 

@@ -21,13 +21,13 @@ def samplers(found: Mapping[str, Sampler]) -> None:
     for name, sampler in found.items():
         options = ", ".join(
             option if default == "" else f"{option}={default}"
-            for option, _, default, _ in _options(sampler.Options)
+            for option, _, default, _ in _options(sampler.options)
         )
-        about = Text(sampler.SUMMARY) + Text(f"\n{options}", style="dim")
+        about = Text(sampler.summary) + Text(f"\n{options}", style="dim")
         remedy = known.remedy(name)
         if remedy is not None:
             about += Text(f"\n{remedy}", style="bold")
-        gradients = "yes" if sampler.USES_GRADIENT else "no"
+        gradients = "yes" if sampler.uses_gradient else "no"
         shown.add_row(name, gradients, "no" if remedy else "yes", about)
     to.print(shown)
     to.print()
@@ -37,15 +37,15 @@ def samplers(found: Mapping[str, Sampler]) -> None:
 def sampler(name: str, found: Sampler) -> None:
     """Print a sampler's options, and how it stands in a config."""
     to = console()
-    gradients = "uses gradients" if found.USES_GRADIENT else "uses no gradients"
-    to.print(Text(name, style="bold") + Text(f"  {found.SUMMARY}; {gradients}", style="dim"))
+    gradients = "uses gradients" if found.uses_gradient else "uses no gradients"
+    to.print(Text(name, style="bold") + Text(f"  {found.summary}; {gradients}", style="dim"))
     if (remedy := known.remedy(name)) is not None:
         to.print(Text(f"not installed: {remedy}"))
     to.print()
     shown = table(("option", "type", "default", "meaning"), ())
     shown.columns[0].no_wrap = True  # an option is typed as it stands
     example: dict[str, Any] = {"use": name}
-    for option, kind, default, meaning in _options(found.Options):
+    for option, kind, default, meaning in _options(found.options):
         shown.add_row(option, kind, default or "required", meaning)
         if default == "" or option in {"tune", "draws"}:
             example[option] = yaml.safe_load(default) if default else 100

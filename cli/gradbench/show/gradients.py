@@ -217,7 +217,7 @@ def _users(each: Comparison) -> list[str]:
     """Return which gradient each installed sampler uses, at its defaults."""
     users: dict[str, list[str]] = {}
     for name in samplers.names():
-        if samplers.load(name).USES_GRADIENT and samplers.remedy(name) is None:
+        if samplers.load(name).uses_gradient and samplers.remedy(name) is None:
             users.setdefault(methods.used_by(name), []).append(name)
     listed = {one.method for one in each.methods}
     return [

@@ -1,0 +1,148 @@
+"""What a sampler says of options, asked in another process where its code isn't gradbench's.
+
+That process is ``python -m gradbench.samplers._asked``: it reads one question as JSON, and writes
+one answer.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from gradbench import samplers
+from gradbench.errors import SamplerError
+from gradbench.records import from_plain
+from gradbench.samplers import Source
+
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Options as a sampler takes them.
+
+    Attributes:
+        options: all of them, defaults filled in; empty where some are wrong.
+        defaults: the names of those that have their default.
+        errors: what is wrong, as pydantic tells it.
+    """
+
+    options: Mapping[str, Any]
+    defaults: tuple[str, ...]
+    errors: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sampler, as far as it can be told without running it.
+
+    Attributes:
+        summary: one line.
+        uses_gradient: whether it evaluates gradients.
+        schema: the JSON Schema of its options.
+        remedy: the command that installs what it lacks, or None.
+        chosen: what it makes of each set of options that was asked for.
+    """
+
+    summary: str
+    uses_gradient: bool
+    schema: Mapping[str, Any]
+    remedy: str | None
+    chosen: tuple[Chosen, ...]
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of its options."""
+        return list(self.schema["properties"])
+
+
+def ask(source: Source, given: Sequence[Mapping[str, Any]] = ()) -> Asked:
+    """Return what a sampler says of itself, and of sets of options.
+
+    Raises:
+        SamplerError: it can't be loaded, or is no sampler.
+    """
+    if source.is_shipped:
+        return _answer(source.use, source.digest, given)
+    return _elsewhere(source, json.dumps(list(given)))
+
+
+@lru_cache(maxsize=64)
+def _elsewhere(source: Source, given: str) -> Asked:
+    question = json.dumps({"use": source.use, "digest": source.digest, "given": json.loads(given)})
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", __name__],
+            input=question,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SamplerError(
+            f"{source.use}: doesn't say what its options are within {TIMEOUT_S:g} s"
+        ) from None
+    if ended.returncode != 0:
+        said = "".join(ended.stderr.strip().splitlines()[-1:])
+        raise SamplerError(f"{source.use}: its process died ({ended.returncode}): {said}")
+    answer = json.loads(ended.stdout)
+    if "error" in answer:
+        raise SamplerError(answer["error"])
+    return from_plain(Asked, answer)
+
+
+def _answer(use: str, digest: str, given: Sequence[Mapping[str, Any]]) -> Asked:
+    sampler = samplers.load(use, digest)
+    chosen = []
+    for options in given:
+        try:
+            parsed = sampler.options(**options)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=True)
+            chosen.append(Chosen({}, (), tuple(dict(one) for one in found)))
+        else:
+            chosen.append(Chosen(parsed.model_dump(), parsed.at_default))
+    return Asked(
+        sampler.summary,
+        sampler.uses_gradient,
+        sampler.options.model_json_schema(),
+        samplers.remedy(use),
+        tuple(chosen),
+    )
+
+
+def main() -> None:
+    """Answer the question on stdin; what the sampler's code prints goes to stderr."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    question = json.load(sys.stdin)
+    try:
+        asked = _answer(question["use"], question["digest"], question["given"])
+        answer = json.dumps(
+            {
+                "summary": asked.summary,
+                "uses_gradient": asked.uses_gradient,
+                "schema": asked.schema,
+                "remedy": asked.remedy,
+                "chosen": [
+                    {"options": one.options, "defaults": one.defaults, "errors": one.errors}
+                    for one in asked.chosen
+                ],
+            },
+            default=str,  # an exception of a validator's, which pydantic hands on
+        )
+    except SamplerError as error:
+        answer = json.dumps({"error": str(error)})
+    out.write(answer)
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()
