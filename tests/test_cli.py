@@ -214,3 +214,16 @@ def test_retried_cells_keep_what_they_had(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert [(found[c.id].status, found[c.id].reason) for c in plan] == [
         ("failed", "new"), ("timeout", "old"), ("failed", "old"), ("refused", "old"),
     ]  # fmt: skip
+
+
+def test_a_shell_completes_commands(
+    gradbench: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """What the README tells to put into a shell's start-up file works."""
+    asked = {
+        "_GRADBENCH_COMPLETE": "bash_complete",
+        "COMP_CWORD": "1",
+        "COMP_WORDS": "gradbench ch",
+    }
+    done = gradbench(env=asked)
+    assert done.stdout.split() == ["plain,check", "plain,check-model"]

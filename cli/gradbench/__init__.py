@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from gradbench.reference import Moments, Reference
     from gradbench.stan import StanProgram
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["LogDensity", "Moments", "Reference", "StanProgram"]
 
 _HOMES = {
