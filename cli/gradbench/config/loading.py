@@ -1,7 +1,8 @@
 """Text to a frozen ``Benchmark`` and back: configs are found, read, and cut down to what is run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -12,6 +13,9 @@ from gradbench.config.problems import invalid, not_a_config, refuse, unfit
 from gradbench.config.yaml_source import MAX_BYTES, Document
 from gradbench.errors import ConfigError, SamplerError, did_you_mean
 from gradbench.samplers._asked import ask
+
+Overrides = Sequence[str] | Mapping[str, Any]
+"""``path.to.key=value`` each, the value as YAML; or values of Python by ``path.to.key``."""
 
 
 def find(source: str) -> Path:
@@ -48,36 +52,42 @@ def names() -> list[str]:
     return sorted(_shipped())
 
 
-def load(source: str, overrides: Sequence[str] = ()) -> Benchmark:
-    """Return the benchmark of a file or shipped name, with ``key=value`` overrides.
+def load(source: str, overrides: Overrides = ()) -> Benchmark:
+    """Return the benchmark of a file or shipped name, with overrides.
 
-    Paths of models and their data are made absolute and defaults filled in.
+    Paths of models and their data are made absolute and defaults filled in. They start in the
+    config's folder; for a shipped one, which has none, in the current folder.
 
     Raises:
         ConfigError: it can't be used; the message names file, line, column and key.
     """
     path = find(source)
-    return read(_text(path), str(path), path.parent, overrides)
+    folder = path.parent if Path(source).exists() else Path()
+    return read(_text(path), str(path), folder, overrides)
 
 
-def read(text: str, name: str, folder: Path, overrides: Sequence[str] = ()) -> Benchmark:
+def read(text: str, name: str, folder: Path, overrides: Overrides = ()) -> Benchmark:
     """Return the benchmark of a YAML text, as ``load`` does.
 
     Args:
         text: the YAML.
         name: what messages call it.
         folder: where its paths start.
-        overrides: ``key=value`` each.
+        overrides: what replaces its keys.
 
     Raises:
         ConfigError: it can't be used.
     """
-    document = Document(text, name)
-    for assignment in overrides:
-        document.override(assignment)
-    benchmark = _validate(document)
-    refuse(unfit(benchmark, document, folder))
-    return _resolve(benchmark, folder)
+    return _read(Document(text, name), folder, overrides)
+
+
+def of_values(values: Mapping[str, Any], overrides: Overrides = ()) -> Benchmark:
+    """Return the benchmark of a config's keys given in Python, its paths from the current folder.
+
+    Raises:
+        ConfigError: it can't be used; the message names the key.
+    """
+    return _read(Document.of(values, "config"), Path(), overrides)
 
 
 def model(
@@ -178,6 +188,18 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: not a text file in UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _read(document: Document, folder: Path, overrides: Overrides) -> Benchmark:
+    if isinstance(overrides, Mapping):
+        for path, value in overrides.items():
+            document.set(str(path), value)
+    else:
+        for assignment in overrides:
+            document.override(assignment)
+    benchmark = _validate(document)
+    refuse(unfit(benchmark, document, folder))
+    return _resolve(benchmark, folder)
 
 
 def _validate(document: Document) -> Benchmark:

@@ -1,9 +1,11 @@
-"""YAML to plain values, every key with the place it was written at."""
+"""YAML, or values of Python, to plain values, every key with the place it was written at."""
 
 import math
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, Self, cast
 
+import numpy as np
 import yaml
 
 from gradbench.errors import ConfigError
@@ -24,6 +26,18 @@ class Document:
         self._n_nodes = 0
         self.value = self._read(text)
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any], name: str) -> Self:
+        """Return a config that is given as values of Python; its messages name keys, no lines.
+
+        Raises:
+            ConfigError: a value in it is none that YAML could hold.
+        """
+        document = cls("{}", name)
+        document._places[()] = name
+        document.value = document._plain(values, ())
+        return document
+
     def error(self, key: Key, problem: str) -> ConfigError:
         """Return the error to raise for a key: file, line, column, the key's path, the problem."""
         place = next(p for p in _ancestors(key) if p in self._places)
@@ -41,6 +55,19 @@ class Document:
             raise ConfigError(f"--set {assignment}: write it as --set path.to.key=value")
         place = f"--set {path}"
         value = Document(text, place).value if _is_nested(text) else self._scalar(text, place)
+        self._set(path, value, place)
+
+    def set(self, path: str, value: object) -> None:
+        """Set one key, written as ``path.to.key``, to a value of Python.
+
+        Raises:
+            ConfigError: YAML could not hold the value, or the path leads through one.
+        """
+        place = "override"
+        self._places.setdefault((path,), place)
+        self._set(path, self._plain(value, (path,)), place)
+
+    def _set(self, path: str, value: Any, place: str) -> None:
         at, key = self.value, cast("Key", ())
         words = path.strip().split(".")
         while words:
@@ -51,9 +78,26 @@ class Document:
             key = (*key, word)
             if not words:
                 at[word] = value
+                self._places = {k: p for k, p in self._places.items() if k[: len(key)] != key}
                 self._places[key] = place
             at = at.setdefault(word, {})
             self._places.setdefault(key, place)
+
+    def _plain(self, value: object, key: Key) -> Any:
+        """Return a value of Python as YAML would have given it."""
+        if isinstance(value, np.generic | np.ndarray):
+            value = value.tolist()
+        if isinstance(value, Mapping):
+            return {str(name): self._plain(item, (*key, str(name))) for name, item in value.items()}
+        if isinstance(value, list | tuple | range):
+            return [self._plain(item, (*key, i)) for i, item in enumerate(value)]
+        if isinstance(value, PurePath):
+            return str(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(key, f"must be a finite number, not {value}")
+        if value is None or isinstance(value, str | int | float):
+            return value
+        raise self.error(key, f"a value of type {type(value).__name__!r} is not allowed")
 
     def _scalar(self, text: str, place: str) -> Any:
         wrapped = Document(f"value: {text}", place)
