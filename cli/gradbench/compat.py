@@ -226,6 +226,14 @@ def save_draws(
         )
 
 
+def load_draws(path: Path) -> Any:
+    """Return draws that ``save_draws`` wrote, in memory: InferenceData (0.x) or DataTree (1.x)."""
+    found = arviz().from_netcdf(path, engine="h5netcdf")
+    found.load()
+    found.close()
+    return found
+
+
 def _dimensions(name: str, ndim: int, own: Sequence[str | None] | None) -> tuple[str, ...]:
     """Return the names of a parameter's axes: its own, and ArviZ's where it has none."""
     axes = own if own is not None and len(own) == ndim - 2 else [None] * (ndim - 2)

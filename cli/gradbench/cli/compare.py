@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import click
 
 from gradbench.cli.verdict import policy_options, report_options, tell
-from gradbench.errors import StoreError
 from gradbench.gate import baseline
-from gradbench.gate.compare import compare
+from gradbench.gate.compare import compare, require_common
 from gradbench.gate.verdict import Policy
 
 
@@ -37,14 +36,6 @@ def command(
         raise click.UsageError("give two or more to compare: BASE HEAD")
     base, *heads = (baseline.side(source) for source in sources)
     for head in heads:
-        if not base.series.keys() & head.series.keys():
-            ours, theirs = (
-                ", ".join(f"{sampler} on {model}" for model, sampler in list(side.series)[:3])
-                for side in (base, head)
-            )
-            raise StoreError(
-                f"{base.name} and {head.name} have no model and sampler in common: there {ours};"
-                f" here {theirs}"
-            )
+        require_common(base, head)
     code = tell([compare(base, head) for head in heads], policy, formats, outputs)
     return 0 if fail_on == "never" else code

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradbench.config.planning import Key
 from gradbench.draws import FloatArray
+from gradbench.errors import StoreError
 from gradbench.gate import claims, rule, words
 from gradbench.gate import pair as pairs_of
 from gradbench.gate.claims import Claim
@@ -51,6 +52,24 @@ def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = Fals
         for name, group in samplers.items()
     ]
     return Comparison(base.name, head.name, ordered(rows), pooled, words.notes(pairs, base, head))
+
+
+def require_common(base: Side, head: Side) -> None:
+    """Refuse two sides of which nothing can be compared.
+
+    Raises:
+        StoreError: they have no model and sampler in common.
+    """
+    if base.series.keys() & head.series.keys():
+        return
+    ours, theirs = (
+        ", ".join(f"{sampler} on {model}" for model, sampler in list(side.series)[:3])
+        for side in (base, head)
+    )
+    raise StoreError(
+        f"{base.name} and {head.name} have no model and sampler in common: there {ours};"
+        f" here {theirs}"
+    )
 
 
 # -- what can't be compared ------------------------------------------------------------------

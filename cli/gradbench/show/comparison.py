@@ -58,7 +58,7 @@ def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> No
         to.print(
             fitted(
                 numbers,
-                lambda some: _one(found[0], some),
+                lambda some: one(found[0], some),
                 to,
                 expendable=numbers[:0:-1],
                 head=str,
@@ -70,13 +70,32 @@ def comparisons(found: Sequence[Comparison], *, to: Console | None = None) -> No
     for comparison in found:
         # Of several heads each line says whose it is.
         against = "" if len(found) == 1 else f"{comparison.head}: "
-        for pool in comparison.pooled:
-            to.print(item(f"{against}{pool.name}: {over_models(pool)}"))
-        for row in comparison.having(*EXPLAINED):
-            to.print(item(f"{against}{row.name}: {row.verdict}: {row.reason}"))
-
+        for sentence in sentences(comparison):
+            to.print(item(f"{against}{sentence}"))
     for note in dict.fromkeys(note for comparison in found for note in comparison.notes):
         to.print(item(note))
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return a line for each sampler over its models, and for each row that needs one."""
+    return [
+        *(f"{pool.name}: {over_models(pool)}" for pool in comparison.pooled),
+        *(f"{row.name}: {row.verdict}: {row.reason}" for row in comparison.having(*EXPLAINED)),
+    ]
+
+
+def one(comparison: Comparison, numbers: Sequence[str]) -> Table:
+    """Return a comparison's table, with these of the ``NUMBERS``."""
+    shown = table(("verdict", *WORDS), numbers)
+    quiet = comparison.having(*QUIET)
+    for row in [*comparison.having(*LOUD), *quiet[:MAX_QUIET]]:
+        cells = [text(row) for text in (*WORDS.values(), *(NUMBERS[name] for name in numbers))]
+        shown.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
+    if len(quiet) > MAX_QUIET:
+        rest = len(quiet) - MAX_QUIET
+        shown.caption = f"and {rest} more that need no attention; --format csv has them all"
+        shown.caption_justify = "left"
+    return shown
 
 
 def baseline(stored: Baseline) -> None:
@@ -125,19 +144,6 @@ def baselines(stored: Sequence[Baseline]) -> None:
             str(replicates),
         )
     to.print(shown)
-
-
-def _one(comparison: Comparison, numbers: Sequence[str]) -> Table:
-    shown = table(("verdict", *WORDS), numbers)
-    quiet = comparison.having(*QUIET)
-    for row in [*comparison.having(*LOUD), *quiet[:MAX_QUIET]]:
-        cells = [text(row) for text in (*WORDS.values(), *(NUMBERS[name] for name in numbers))]
-        shown.add_row(Text(row.verdict, style=STYLES[row.verdict]), *cells)
-    if len(quiet) > MAX_QUIET:
-        rest = len(quiet) - MAX_QUIET
-        shown.caption = f"and {rest} more that need no attention; --format csv has them all"
-        shown.caption_justify = "left"
-    return shown
 
 
 def _several(found: Sequence[Comparison]) -> Table:

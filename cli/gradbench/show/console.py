@@ -1,5 +1,6 @@
 """Where text goes, and how numbers look in it."""
 
+import io
 import math
 import os
 import sys
@@ -32,7 +33,26 @@ def console(file: IO[str] | None = None) -> Console:
         emoji=False,
         highlight=False,
         soft_wrap=False,
+        force_jupyter=False,  # in a notebook, too, it goes where it is sent
     )
+
+
+def text(shown: Callable[[Console], None], *, width: int) -> str:
+    """Return what is printed to a console of so many columns, without colours."""
+    file = io.StringIO()
+    shown(
+        Console(
+            file=file,
+            width=width,
+            color_system=None,
+            force_terminal=False,
+            force_jupyter=False,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+    )
+    return file.getvalue()
 
 
 def item(line: str) -> Table:

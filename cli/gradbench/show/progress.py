@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from rich.progress import (
     BarColumn,
@@ -16,6 +16,8 @@ from rich.progress import (
 
 from gradbench.config.planning import Cell
 from gradbench.show.console import console
+
+NOTEBOOK = "ipykernel"  # whose streams lead to the cell of a notebook, which is no terminal
 
 
 class Display:
@@ -72,3 +74,64 @@ class Display:
     def doing(self, words: str) -> None:
         """Show what is under way, in words."""
         self._progress.update(self._task, description=words)
+
+
+class Line:
+    """Progress as one line that is written over and over, and is gone in the end."""
+
+    def __init__(self, to: IO[str]) -> None:
+        self._to = to
+        self._n_planned = 0
+        self._n_finished = 0
+        self._width = 0
+        self._words = "starting"
+
+    def __enter__(self) -> Self:
+        self._show()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._write("")  # blanks over what stood there
+        self._to.write("\r")
+        self._to.flush()
+
+    def planned(self, n: int) -> None:
+        """Show that n more cells will be run."""
+        self._n_planned += n
+        self._show()
+
+    def compiling(self, model: str, sampler: str) -> None:
+        """Show that a model is compiled for a sampler."""
+        self._doing(f"compiling {model} {sampler}".rstrip())
+
+    def sampling(self, cell: Cell) -> None:
+        """Show that a cell runs."""
+        self._doing(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
+
+    def finished(self, n: int = 1) -> None:
+        """Count n more cells as done."""
+        self._n_finished += n
+        self._show()
+
+    def _doing(self, words: str) -> None:
+        self._words = words
+        self._show()
+
+    def _show(self) -> None:
+        self._write(f"{self._n_finished}/{self._n_planned} {self._words}")
+
+    def _write(self, line: str) -> None:
+        self._to.write(f"\r{line:<{self._width}}")
+        self._to.flush()
+        self._width = len(line)
+
+
+def display(*, is_quiet: bool) -> Display | Line:
+    """Return what shows progress on stderr: a bar on a terminal, a line in a notebook."""
+    is_notebook = type(sys.stderr).__module__.partition(".")[0] == NOTEBOOK
+    return Line(sys.stderr) if is_notebook and not is_quiet else Display(is_quiet=is_quiet)

@@ -55,20 +55,44 @@ COLUMNS = (
 )
 
 
-def results(
-    found: Sequence[Summary], *, published: Published | None = None, to: Console | None = None
-) -> None:
-    """Print a table for each model, all points of its sweep in one, and under it sentences."""
-    to = to or console()
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is said of a model, all points of its sweep together.
+
+    Attributes:
+        title: the model's label.
+        circumstances: how often it was run, and started from where.
+        rows: of its table.
+        lines: the sentences under it.
+    """
+
+    title: str
+    circumstances: str
+    rows: Sequence[Row]
+    lines: Sequence[str]
+
+    @property
+    def columns(self) -> list[_Column]:
+        """All columns of its table."""
+        return [*_points(self.rows), *COLUMNS]
+
+    @property
+    def keys(self) -> set[str]:
+        """The heads of those columns that tell its rows apart."""
+        return {column.head for column in (*_points(self.rows), COLUMNS[0])}
+
+    def table(self, columns: Sequence[_Column]) -> Table:
+        """Return its table with these columns."""
+        return _render(self.rows, columns)
+
+
+def sections(found: Sequence[Summary]) -> list[Section]:
+    """Return a section for each model."""
     against, grown = contests(found), growths(found)
+    made = []
     for label, group in groupby(rows(found), key=lambda row: planning.split(row.model)[0]):
         table = list(group)
         of_table = {row.model for row in table}
-        title = label if len(of_table) > 1 else table[0].model
-        to.print()
-        to.print(Text(title, style="bold") + Text(_circumstances(table), style="dim"))
-        to.print(_table(table, to))
-        to.print()
         lines = [
             *(_growth(growth) for growth in grown if growth.model == label),
             *_lines(
@@ -77,10 +101,27 @@ def results(
                 [summary for summary in found if summary.model in of_table],
             ),
         ]
-        for line in lines:
+        title = label if len(of_table) > 1 else table[0].model
+        made.append(Section(title, _circumstances(table), table, lines))
+    return made
+
+
+def results(
+    found: Sequence[Summary], *, published: Published | None = None, to: Console | None = None
+) -> None:
+    """Print a table for each model, all points of its sweep in one, and under it sentences."""
+    to = to or console()
+    for section in sections(found):
+        to.print()
+        to.print(
+            Text(section.title, style="bold") + Text(f"  {section.circumstances}", style="dim")
+        )
+        to.print(_table(section, to))
+        to.print()
+        for line in section.lines:
             to.print(item(line))
     if published is not None:
-        to.print(item(_published(published)))
+        to.print(item(published_figures(published)))
 
 
 def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
@@ -94,12 +135,12 @@ def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
         )
 
 
-def _table(found: Sequence[Row], to: Console) -> Table:
+def _table(section: Section, to: Console) -> Table:
     """Return the table with as many columns as the width has room for, the least needed dropped."""
-    every = [*_points(found), *COLUMNS]
+    every = section.columns
     return fitted(
         every,
-        lambda some: _render(found, some),
+        section.table,
         to,
         expendable=sorted(every, key=lambda column: column.rank)[:-FEWEST],
         head=lambda column: column.head,
@@ -142,7 +183,7 @@ def _circumstances(found: Sequence[Row]) -> str:
         "model": "started around the model's initial point",
         "map": "started around the mode",
     }[found[0].start]
-    return f"  {replicates}, {start}"
+    return f"{replicates}, {start}"
 
 
 def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Summary]) -> list[str]:
@@ -302,7 +343,8 @@ def _density(cells: Sequence[Summary]) -> str:
     return "; ".join([differences, *notes, *findings])
 
 
-def _published(published: Published) -> str:
+def published_figures(published: Published) -> str:
+    """Return figures printed elsewhere, in a sentence."""
     figures = dict(published.ms_per_ess)
     said = ", ".join(f"{sampler} {value:g}" for sampler, value in figures.items())
     ratio = max(figures.values()) / min(figures.values())
