@@ -40,6 +40,7 @@ ORDER = [
     "references",
     "gate",
     "show",
+    "api",
     "cli",
 ]
 

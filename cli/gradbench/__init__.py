@@ -3,19 +3,41 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradbench.api.compare import Comparison, compare
+    from gradbench.api.run import Run, load, run
+    from gradbench.errors import GradbenchError
     from gradbench.logdensity import LogDensity
     from gradbench.reference import Moments, Reference
     from gradbench.stan import StanProgram
 
 __version__ = "0.2.0"
-__all__ = ["LogDensity", "Moments", "Reference", "StanProgram"]
+__all__ = [
+    "Comparison",
+    "GradbenchError",
+    "LogDensity",
+    "Moments",
+    "Reference",
+    "Run",
+    "StanProgram",
+    "compare",
+    "load",
+    "run",
+]
 
 _HOMES = {
+    # what a model file imports
     "LogDensity": "logdensity",
     "Moments": "reference",
     "Reference": "reference",
     "StanProgram": "stan",
-}  # what a model file imports, and its module: loaded at first use, so that commands start fast
+    # what a notebook or a script uses
+    "Comparison": "api.compare",
+    "GradbenchError": "errors",
+    "Run": "api.run",
+    "compare": "api.compare",
+    "load": "api.run",
+    "run": "api.run",
+}  # the public names, and their modules: loaded at first use, so that commands start fast
 
 
 def __getattr__(name: str) -> Any:
@@ -24,3 +46,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"gradbench.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

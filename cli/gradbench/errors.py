@@ -43,6 +43,10 @@ class SaveError(GradbenchError):
     exit_code = 1
 
 
+class LibraryError(GradbenchError):
+    """A library that was asked for isn't installed."""
+
+
 class LongRunError(GradbenchError):
     """A long run gave no moments that could be kept as a reference."""
 

@@ -1,0 +1,1 @@
+"""The door from Python: what ``import gradbench`` gives beside what model files import."""
