@@ -64,8 +64,7 @@ class Document:
             ConfigError: YAML could not hold the value, or the path leads through one.
         """
         place = "override"
-        self._places.setdefault((path,), place)
-        self._set(path, self._plain(value, (path,)), place)
+        self._set(path, Document.of({path: value}, place).value[path], place)
 
     def _set(self, path: str, value: Any, place: str) -> None:
         at, key = self.value, cast("Key", ())

@@ -52,7 +52,7 @@ def text(shown: Callable[[Console], None], *, width: int) -> str:
             highlight=False,
         )
     )
-    return file.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
 def item(line: str) -> Table:
