@@ -1,9 +1,11 @@
 """The door from Python: names, signatures, frames, text and HTML, on made-up workers."""
 
+import contextlib
 import csv
 import importlib
 import inspect
 import io
+import re
 import subprocess
 import sys
 import textwrap
@@ -25,6 +27,8 @@ from gradbench.gate.verdict import Policy
 from gradbench.measure.workers import Stopped
 from gradbench.show import progress
 from tests.made_up import ENDED, MEASURED, measured, replace_workers
+
+ROOT = Path(__file__).parents[1]
 
 Config = dict[str, Any]
 Write = Callable[..., Path]
@@ -549,3 +553,36 @@ def test_a_small_run_from_a_script(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "nuts" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_pages_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/python.md from top to bottom in one session, as a notebook: what is printed is as shown.
+
+    Of a table that is its head; what holds no measured number is the same to the letter.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    session = types.ModuleType("__main__").__dict__
+    printed = ""
+    page = (ROOT / "docs" / "python.md").read_text()
+    for kind, text in re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        if kind == "text":
+            assert _shown(printed) == _shown(text)
+        elif text.startswith("%%writefile "):
+            command, _, body = text.partition("\n")
+            (tmp_path / command.split()[1]).write_text(body)
+        else:
+            with contextlib.redirect_stdout(io.StringIO()) as stdout:
+                exec(text, session)
+            printed = stdout.getvalue()
+
+
+def _shown(text: str) -> str | list[str]:
+    """Return a line as it is; of several the words of the table's head."""
+    lines = text.strip("\n").splitlines()
+    if len(lines) == 1:
+        return lines[0].strip()
+    rule = next((i for i, line in enumerate(lines) if "──" in line), 1)
+    return lines[rule - 1].split()
