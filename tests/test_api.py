@@ -293,6 +293,17 @@ def test_no_cells_are_an_empty_frame() -> None:
     assert {"ms_per_ess_high", "log_evidence_se", "lone_z_by_chance", "status"} <= {*found.columns}
 
 
+@pytest.mark.parametrize("version", range(1, 6))
+def test_runs_of_older_versions_are_loaded(version: int) -> None:
+    """Whatever wrote a folder, its table is a frame, a text and a page."""
+    run = gb.load(ROOT / "tests" / "golden" / f"schema-{version}")
+    assert run.is_finished
+    assert len(run.cells()) == run.n_planned
+    assert {*run.to_frame()["sampler"]} == {*run.cells()["sampler"]}
+    models = {label.partition("[")[0] for label in run.cells()["model"]}
+    assert len(Page(run._repr_html_()).captions) == len(models)
+
+
 # -- models ----------------------------------------------------------------------------------
 
 
@@ -564,6 +575,8 @@ def test_the_pages_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "my_model", None)  # and whatever is imported is forgotten
+    del sys.modules["my_model"]
     session = types.ModuleType("__main__").__dict__
     printed = ""
     page = (ROOT / "docs" / "python.md").read_text()
