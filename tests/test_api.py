@@ -356,8 +356,8 @@ def test_paths_of_a_shipped_config_start_here(plain: Config, tmp_path: Path) -> 
     (tmp_path / "here.py").write_text("def model(): ...\n")
     run = gb.run(
         "gaussian50",
-        {"samplers.ok.use": "pymc_nuts"},
-        models={"mine": {"use": "./here.py"}},
+        {"samplers.ok.use": "pymc_nuts", "models.mine.use": "./here.py"},
+        models={"mine": {"use": "gaussian"}},  # comes first
         replicates=1,
         only="ok",
     )

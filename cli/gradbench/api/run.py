@@ -206,7 +206,8 @@ def run(
         save_draws: whether to keep every cell's draws.
         skip_missing: whether to leave out samplers that aren't installed.
         progress: whether to show on stderr what is under way.
-        **keys: overrides of the config's top level, as ``replicates=2``.
+        **keys: overrides of the config's top level, as ``replicates=2``; they come before those of
+            ``overrides``.
 
     Raises:
         ConfigError: the config can't be used as it is.
@@ -214,7 +215,7 @@ def run(
         SaveError: a result can't be written; those before it are kept.
     """
     benchmark = loading.only(
-        _benchmark(config, with_paths({**(overrides or {}), **keys})),
+        _benchmark(config, with_paths({**keys, **(overrides or {})})),
         [only] if isinstance(only, str) else [*only],
     )
     if skip_missing:
