@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from gradbench.draws import FloatArray
 
 Shape = int | Sequence[int]
+Library = Literal["jax", "autograd"]  # what differentiates a NumPy function
 
 BALL = 1e-4  # around one point that is given to start from: emcee's tutorials' p0 + 1e-4 * randn
 
@@ -24,8 +25,9 @@ class LogDensity:
             ``{"mu": (), "theta": 8}``.
         ndim: the dimension, where there are no names: the coordinates are ``x[0]``, ``x[1]``, ...
         kind: ``jax`` if JAX traces the function, and so has its gradient too.
-        gradient: x to the gradient, shape (ndim,), of a NumPy function. Without one, only samplers
-            that use no gradient run.
+        gradient: x to the gradient, shape (ndim,), of a NumPy function; or ``jax`` or ``autograd``
+            for one that this library makes of it, with its own functions in the place of NumPy's.
+            Without one, only samplers that use no gradient run.
         vectorized: whether the NumPy function takes many points at once, (n, ndim) to (n,).
         args: what every function of x takes after x, as emcee's ``args``.
         kwargs: what it takes by name.
@@ -53,7 +55,7 @@ class LogDensity:
     names: Sequence[str] | Mapping[str, Shape] | None = None
     ndim: int | None = None
     kind: Literal["numpy", "jax"] = "numpy"
-    gradient: Callable[..., Any] | None = None
+    gradient: Callable[..., Any] | Library | None = None
     vectorized: bool = False
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +74,11 @@ class LogDensity:
             raise ValueError(f"LogDensity: kind must be 'numpy' or 'jax', not {self.kind!r}")
         if self.kind == "jax" and (self.gradient is not None or self.vectorized):
             raise ValueError("LogDensity: JAX itself makes gradients, and many points of one")
+        if not (self.gradient is None or callable(self.gradient) or self.library):
+            raise ValueError(
+                "LogDensity: gradient must be a function, 'jax' or 'autograd', not"
+                f" {self.gradient!r}"
+            )
         if isinstance(self.names, str) or len(self.shapes) < len(self.names or ()):
             raise ValueError(f"LogDensity: names must be different names, not {self.names!r}")
         if self.size < 1:
@@ -94,6 +101,11 @@ class LogDensity:
                     f"LogDensity: initial must be a point ({self.size},), points (n, {self.size})"
                     f" or a function of rng and n, not an array of shape {shape}"
                 )
+
+    @property
+    def library(self) -> Library | None:
+        """What makes the gradient of the NumPy function, or None where nothing has to."""
+        return next((name for name in get_args(Library) if name == self.gradient), None)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -15,12 +15,12 @@ def unsuited(target: Target) -> str | None:
     function = target.function
     if function is None or function.kind != "numpy":
         return "the model is no NumPy function"
-    if function.transform or function.blobs:
-        return "the function is not the density itself: it has transform=True, or blobs"
+    if function.transform or function.blobs or function.vectorized:
+        return "the function is not the density alone: it has transform, blobs or vectorized"
     try:
         Recorded(target).alone.gradient(function.somewhere)
     except Exception as error:  # whatever a user's function or autograd raises
-        return why_not(error, "autograd")
+        return f"autograd {why_not(error, function, 'autograd')}"
     return None
 
 
@@ -36,7 +36,7 @@ class Recorded(Way):
         import autograd
 
         assert target.function is not None
-        function = target.function.of_x(retraced(target.function.function, "autograd"))
+        function = retraced(target.function, "autograd")
         self._pair = Pair(
             target.function.of_x(target.function.function), autograd.value_and_grad(function)
         )

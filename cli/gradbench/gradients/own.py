@@ -12,7 +12,7 @@ EXTRA = ""
 
 def unsuited(target: Target) -> str | None:
     """Return why not: the model is no LogDensity with a gradient."""
-    if target.function is None or target.function.gradient is None:
+    if target.function is None or not callable(target.function.gradient):
         return "the model brings no gradient of its own"
     return None
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gradbench import models, samplers, timing
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import ModelError
+from gradbench.logdensity import Library, LogDensity
 from gradbench.measure import density_check
 from gradbench.measure.density_check import DensityCheck
 from gradbench.models import Source
@@ -57,6 +58,21 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A library that might make a gradient of a NumPy function that has none.
+
+    Attributes:
+        library: what ``gradient=`` of the function would name.
+        cost: of a value with its gradient, in log-densities; None where it can't be.
+        reason: why not; empty where it can.
+    """
+
+    library: str
+    cost: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """What was found.
 
@@ -73,6 +89,7 @@ class Examination:
         logdensity_s, gradient_s: CPU seconds of one evaluation; None without a gradient.
         unsuited: by sampler, why it can't run on the model, or None; those that are installed.
         missing: by sampler, the command that installs it.
+        offers: what could make a gradient, where the model is a NumPy function without one.
     """
 
     ndim: int
@@ -88,6 +105,7 @@ class Examination:
     widest: Scale | None
     unsuited: Mapping[str, str | None]
     missing: Mapping[str, str]
+    offers: tuple[Offer, ...] = ()
 
     @property
     def is_passed(self) -> bool:
@@ -120,6 +138,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     check = density_check.judge(source.path.stem, points, {ITSELF: seen})
     of_values = density_check.judge(source.path.stem, points, {ITSELF: replace(seen, slopes=None)})
     x = points[0]
+    logdensity_s = timing.seconds(lambda: target.logdensity(x))
     narrowest, widest = _ends(_scales(target))
     missing = {name: samplers.remedy(name) for name in samplers.names()}
     return Examination(
@@ -129,7 +148,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
         compile_s=stopwatch.timing.compile.wall_s,
         batch_form=target.density.batch_form,
         check=check,
-        logdensity_s=timing.seconds(lambda: target.logdensity(x)),
+        logdensity_s=logdensity_s,
         gradient_s=timing.seconds(lambda: target.logdensity_and_gradient(x))
         if target.why_no_gradient is None
         else None,
@@ -142,6 +161,7 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
             if missing[name] is None
         },
         missing={name: remedy for name, remedy in missing.items() if remedy is not None},
+        offers=_offers(target, x, logdensity_s),
     )
 
 
@@ -228,6 +248,26 @@ def _unsuited(
     if not (check if sampler.uses_gradient else of_values).is_passed:
         return "it would be refused, as above"
     return sampler.unsuited(target, sampler.options.fewest(target.ndim))
+
+
+def _offers(target: Target, x: FloatArray, logdensity_s: float) -> tuple[Offer, ...]:
+    """Return which libraries could make a gradient at x, shape (ndim,), and at what price."""
+    function = target.function
+    if function is None or function.kind != "numpy" or function.gradient is not None:
+        return ()
+    return tuple(_offer(function, library, x, logdensity_s) for library in get_args(Library))
+
+
+def _offer(function: LogDensity, library: Library, x: FloatArray, logdensity_s: float) -> Offer:
+    from gradbench.target import from_function
+
+    try:
+        given = replace(function, gradient=library)
+        target = Target(from_function.of_function(given), function=given)
+        gradient_s = timing.seconds(lambda: target.logdensity_and_gradient(x))
+    except ModelError as error:
+        return Offer(library, reason=str(error).removeprefix(f"LogDensity: gradient={library!r} "))
+    return Offer(library, gradient_s / logdensity_s)
 
 
 def _parameters(target: Target) -> tuple[Parameter, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradbench.draws import FloatArray
 from gradbench.sampler import Evaluator
+from gradbench.target import differences
 from gradbench.target.target import Target
 
 N_POINTS = 8
@@ -35,7 +36,6 @@ NEGLIGIBLE = 30.0  # below the largest log-density: e^-30 of it, where no run ev
 INEXACT_GRADIENT = 1e-5  # relative: what differs by more is told
 WRONG_GRADIENT = 1e-2  # relative: what differs by more is refused
 UNUSABLE = 1e-2  # a finite difference less certain than this says nothing
-STEPS = 0.4 * 0.25 ** np.arange(7)  # of the differences, from what rounding can't hurt to 1e-4
 SAFETY = 10.0  # an error read off the spread of a few differences may be as many times too small
 
 JUMP = 1e-3  # a smaller one changes no acceptance probability by more than that
@@ -244,49 +244,20 @@ def _with_target(seen: Probe, target: Target, at: FloatArray) -> Probe:
     usable = np.isfinite(values)
     if target.why_no_gradient is not None or not usable.any():
         return seen
-    differences, uncertainties = np.full((2, len(at), N_DIRECTIONS), np.nan)
-    differences[usable], uncertainties[usable] = _differences(target, at[usable])
-    noise = _relative(uncertainties[usable], _norms(differences[usable])[:, None])
+    slopes, uncertainties = np.full((2, len(at), N_DIRECTIONS), np.nan)
+    directions = _directions(N_DIRECTIONS, at.shape[1])
+    slopes[usable], uncertainties[usable] = differences.along(
+        target.logdensity_batch, at[usable], directions
+    )
+    noise = _relative(uncertainties[usable], _norms(slopes[usable])[:, None])
     return replace(
         seen,
-        differences=differences.tolist(),
+        differences=slopes.tolist(),
         uncertainties=uncertainties.tolist(),
         jump=_jump(target, at[usable]),
         is_float32=seen.is_float32
         or bool(np.median(noise) > FLOAT32_NOISE and _has_float32(target)),
     )
-
-
-def _differences(target: Target, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return derivatives along the fixed directions, (n, n_directions), and their uncertainties.
-
-    Central differences of several steps, extrapolated to a step of 0 as far as rounding allows
-    (Ridders 1982): of a table of estimates the one that differs least from those it is made of.
-    """
-    directions = _directions(N_DIRECTIONS, at.shape[1])
-    best = np.full((len(at), N_DIRECTIONS), np.nan)
-    least = np.full(best.shape, np.inf)
-    row: list[FloatArray] = []
-    for step in STEPS:
-        above, row = row, [_central(target, at, directions, step)]
-        for j, coarse in enumerate(above):
-            row.append(row[j] + (row[j] - coarse) / ((STEPS[0] / STEPS[1]) ** (2 * j + 2) - 1))
-            error = np.maximum(np.abs(row[-1] - row[j]), np.abs(row[-1] - coarse))
-            is_better = error < least
-            best, least = np.where(is_better, row[-1], best), np.where(is_better, error, least)
-    return best, least
-
-
-def _central(target: Target, at: FloatArray, directions: FloatArray, h: float) -> FloatArray:
-    """Return central differences, shape (n, n_directions); NaN where the density is not finite."""
-    moved = at[:, None, None] + np.array([h, -h])[:, None] * directions[:, None]
-    try:
-        values = target.logdensity_batch(np.ascontiguousarray(moved.reshape(-1, at.shape[1])))
-    except Exception:
-        return np.full(moved.shape[:2], np.nan)  # outside of where it can be evaluated
-    ahead, behind = np.moveaxis(values.reshape(moved.shape[:3]), 2, 0)
-    differences: FloatArray = (ahead - behind) / (2 * h)
-    return differences
 
 
 def _jump(target: Target, inside: FloatArray) -> tuple[float, list[float]] | None:

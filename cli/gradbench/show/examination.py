@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from gradbench.measure.check_model import Examination
+from gradbench.measure.check_model import Examination, Offer
 from gradbench.show.console import console, item, significant, table
 from gradbench.target.batch import Form
 
@@ -49,6 +49,7 @@ def _findings(found: Examination) -> list[str]:
     lines = [f"log-density: {significant(1e6 * found.logdensity_s)} µs of CPU each"]
     if found.gradient_s is None:
         lines.append("gradient: none; only samplers that need none suit it")
+        lines += map(_offer, found.offers)
     else:
         lines.append(f"with gradient: {significant(1e6 * found.gradient_s)} µs of CPU each")
     lines.append(f"many points at once: {BATCH_FORMS[found.batch_form]}")
@@ -82,6 +83,17 @@ def _findings(found: Examination) -> list[str]:
     else:
         lines.append(f"reference: {found.reference}")
     return lines
+
+
+def _offer(offer: Offer) -> str:
+    """Return what a library could do for a function without a gradient."""
+    name = f'gradient="{offer.library}"'
+    if offer.cost is None:
+        return f"{name} would not give it one: {offer.reason}"
+    return (
+        f"{name} would give it one, at the cost of {significant(offer.cost)} log-densities with the"
+        " value: add it to LogDensity"
+    )
 
 
 def _relative(error: float | None) -> str:

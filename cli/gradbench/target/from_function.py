@@ -24,8 +24,9 @@ from pytensor.tensor.rewriting.basic import register_canonicalize
 from gradbench import compat, stan
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
-from gradbench.logdensity import LogDensity
+from gradbench.logdensity import Library, LogDensity
 from gradbench.stan import UNCONSTRAINED, StanProgram
+from gradbench.target.retraced import prove, retraced
 
 POTENTIAL = "logdensity__"
 
@@ -175,9 +176,9 @@ def of_function(density: LogDensity) -> pm.Model:
         ValueError: a variable's bounds can't be transformed, or constrained gives its name.
         Exception: whatever one of them raises at its first evaluation, where runs start or at zero.
     """
-    functions = _traced(density) if density.kind == "jax" else _called(density)
-    if density.bounds is not None:
-        functions = _bounded(functions, density)
+    functions = _traced(density) if density.kind == "jax" else _bounded(_called(density), density)
+    if density.library is not None:
+        functions = _given(functions, density, density.library)
     with pm.Model() as model:
         parts = _variables(density)
         x = pt.concatenate([part.ravel() for part in parts])
@@ -265,11 +266,30 @@ def _quantities(density: LogDensity) -> tuple[Functions, Mapping[str, tuple[int,
         return library.concatenate([library.ravel(found[name]) for name in shapes])
 
     if density.kind == "numpy":
-        return Functions(values=lambda points: np.array([flat(x) for x in points])), shapes
+
+        def values(points: FloatArray) -> FloatArray:
+            return np.array([flat(x) for x in points])
+
+        is_called = density.library == "jax"
+        return Functions(values, traced=_calling(flat, density) if is_called else None), shapes
     import jax
 
     traced = partial(flat, library=jax.numpy)
     return Functions(values=jax.jit(jax.vmap(traced)), traced=traced), shapes
+
+
+def _calling(function: Callable[[Any], Any], density: LogDensity) -> Callable[[Any], Any]:
+    """Return a NumPy function of one point as one that JAX calls back."""
+    import jax
+
+    size = len(function(density.somewhere))
+    shape = jax.ShapeDtypeStruct((size,), np.float64)
+    return lambda x: jax.pure_callback(
+        lambda at: np.asarray(function(np.asarray(at)), dtype=np.float64),
+        shape,
+        x,
+        vmap_method="sequential",
+    )
 
 
 def _variables(density: LogDensity) -> list[Any]:
@@ -305,18 +325,9 @@ def _one_sided(name: str, low: FloatArray, high: FloatArray) -> Any:
 
 def _bounded(functions: Functions, density: LogDensity) -> Functions:
     """Return the evaluations with density 0 outside the bounds, where the function isn't called."""
+    if density.bounds is None:
+        return functions
     low, high = density.limits
-    if functions.traced is not None:
-        function, centre = functions.traced, density.somewhere
-
-        def traced(x: Any) -> Any:
-            import jax.numpy as jnp
-
-            is_inside = ((low <= x) & (x <= high)).all()
-            # The inner where keeps the gradient free of the NaN that the function may give outside.
-            return jnp.where(is_inside, function(jnp.where(is_inside, x, centre)), -jnp.inf)
-
-        return _of_jax(traced)
     slope = functions.gradients
 
     def values(points: FloatArray) -> FloatArray:
@@ -337,6 +348,22 @@ def _bounded(functions: Functions, density: LogDensity) -> Functions:
     return Functions(values, gradients if slope else None)
 
 
+def _bounded_for_jax(function: Callable[[Any], Any], density: LogDensity) -> Callable[[Any], Any]:
+    """Return a function that JAX traces, -inf outside the bounds."""
+    if density.bounds is None:
+        return function
+    (low, high), centre = density.limits, density.somewhere
+
+    def bounded(x: Any) -> Any:
+        import jax.numpy as jnp
+
+        is_inside = ((low <= x) & (x <= high)).all()
+        # The inner where keeps the gradient free of the NaN that the function may give outside.
+        return jnp.where(is_inside, function(jnp.where(is_inside, x, centre)), -jnp.inf)
+
+    return bounded
+
+
 def _is_inside(points: FloatArray, low: FloatArray, high: FloatArray) -> npt.NDArray[np.bool_]:
     return np.asarray(((low <= points) & (points <= high)).all(axis=1))
 
@@ -344,7 +371,7 @@ def _is_inside(points: FloatArray, low: FloatArray, high: FloatArray) -> npt.NDA
 def _called(density: LogDensity) -> Functions:
     """Return a NumPy function's evaluations, one point after another unless it is vectorized."""
     function = density.of_x(density.function)
-    slope = density.of_x(density.gradient) if density.gradient else None
+    slope = density.of_x(density.gradient) if callable(density.gradient) else None
 
     def one_by_one(points: FloatArray) -> FloatArray:
         return np.array([_number(function(x), density) for x in points])
@@ -374,11 +401,47 @@ def _called(density: LogDensity) -> Functions:
     return Functions(values, gradients if slope else None)
 
 
+def _given(functions: Functions, density: LogDensity, library: Library) -> Functions:
+    """Return a NumPy function's evaluations with the gradients that a library makes of it.
+
+    Raises:
+        ModelError: the library isn't installed, or can't, with the reason.
+    """
+    copy = retraced(density, library)
+    made = (
+        _recorded(copy, density)
+        if library == "autograd"
+        else _of_jax(_bounded_for_jax(copy, density))
+    )
+    assert made.gradients is not None
+    prove(density, library, functions.values, made.gradients)
+
+    def gradients(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        assert made.gradients is not None
+        return functions.values(points), made.gradients(points)[1]
+
+    return replace(made, values=functions.values, gradients=gradients)
+
+
+def _recorded(function: Callable[[Any], Any], density: LogDensity) -> Functions:
+    """Return the evaluations of a function that autograd records, one point after another."""
+    import autograd
+
+    both = autograd.value_and_grad(function)
+
+    def values(points: FloatArray) -> FloatArray:
+        return np.array([function(x) for x in points])
+
+    def gradients(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        found = [both(x) for x in points]
+        return np.array([value for value, _ in found]), np.array([slope for _, slope in found])
+
+    return _bounded(Functions(values, gradients), density)
+
+
 def _traced(density: LogDensity) -> Functions:
     """Return a JAX function's evaluations, compiled by JAX."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
+    jax = _jax()
     of_x = density.of_x(density.function)
     function = (lambda x: _first(of_x(x))) if density.blobs else of_x
     found = jax.eval_shape(function, np.zeros(density.size))
@@ -387,18 +450,26 @@ def _traced(density: LogDensity) -> Functions:
             f"the log-density must be one number, a scalar; its shape is {_shape(found)}"
             f"{_blobs(density)}"
         )
-    return _of_jax(function)
+    return _of_jax(_bounded_for_jax(function, density))
 
 
 def _of_jax(function: Callable[[Any], Any]) -> Functions:
-    import jax
-
+    """Return the evaluations of a function that JAX traces."""
+    jax = _jax()
     return Functions(
         values=jax.jit(jax.vmap(function)),
         gradients=jax.jit(jax.vmap(jax.value_and_grad(function))),
         # What computes in float32 would not fit into the loops of JAX's samplers.
         traced=lambda x: function(x).astype(np.float64),
     )
+
+
+def _jax() -> Any:
+    """Return the library, which from now on computes in float64."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    return jax
 
 
 def _mapped(function: Callable[[Any], Any], n_axes: int) -> Callable[[Any], Any]:

@@ -1,91 +1,68 @@
-"""A NumPy function run with another library's arrays: what gives it a gradient.
-
-The function stays as its author wrote it. A copy of it, and of the functions of its own files that
-it calls, finds ``jax.numpy`` or ``autograd.numpy`` under the name that NumPy had.
-"""
+"""A NumPy log-density run with another library's arrays: what gives it a gradient, and a proof."""
 
 import importlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
-from gradbench.errors import ModelError, pip_install
+import numpy as np
 
-Library = Literal["jax", "autograd"]
+from gradbench.draws import FloatArray
+from gradbench.errors import ModelError, first_line, pip_install
+from gradbench.logdensity import Library, LogDensity
+from gradbench.target import differences
+from gradbench.target.copies import Copies
 
-REPLACED = ("numpy", "scipy")
+EXTRAS: Mapping[Library, str] = MappingProxyType({"jax": "jax", "autograd": "gradients"})
+OTHER: Mapping[Library, Library] = MappingProxyType({"jax": "autograd", "autograd": "jax"})
 
+N_POINTS = 2  # at which a copy must agree with its function before it is used
+N_TRIED = 100  # of the prior, or of uniform(-2, 2), until so many are inside the support
+RADIUS = 2.0  # Stan Reference Manual, "Initialization": uniform(-2, 2)
+N_DIRECTIONS = 3
+STEPS = tuple(
+    0.1 * 0.25**k for k in range(10)
+)  # of the differences, for coordinates of any usual scale
+VALUE_ROUNDING = 1e-8  # the same formula, by another library
+WRONG_GRADIENT = 1e-5  # relative, as the density check's INEXACT_GRADIENT: exact ones are better
+UNUSABLE = 1e-2  # a finite difference less certain than this says nothing
+SAFETY = 10.0  # an error read off the spread of a few differences may be as many times too small
 
-class _Copies:
-    """Copies of functions in which another library stands for NumPy and SciPy."""
-
-    def __init__(self, library: Library, folder: Path) -> None:
-        self._library, self._folder = library, folder
-        self._functions: dict[int, FunctionType] = {}
-
-    def of(self, value: Any) -> Any:
-        """Return what stands for a value that a function refers to: often the value itself."""
-        if isinstance(value, ModuleType):
-            return self._module(value)
-        if isinstance(value, partial):
-            return partial(self.of(value.func), *value.args, **value.keywords)
-        if isinstance(value, MethodType):
-            return MethodType(self.of(value.__func__), value.__self__)
-        if isinstance(value, FunctionType) and self._is_own(value):
-            return self._function(value)
-        return self._imported(value) if callable(value) else value
-
-    def _imported(self, value: Any) -> Any:
-        """Return what stands for a function that was imported by its own name."""
-        home = getattr(value, "__module__", None) or ""
-        if hasattr(value, "nin") and not home:  # a ufunc didn't say where it is from before NumPy 2
-            home = "numpy"
-        if isinstance(value, type) or home.split(".")[0] not in REPLACED:
-            return value
-        return getattr(self._module(sys.modules[home]), value.__name__, value)
-
-    def _module(self, module: ModuleType) -> Any:
-        first, _, rest = module.__name__.partition(".")
-        if first not in REPLACED:
-            return module
-        base = f"{self._library}.{first}"
-        try:
-            return importlib.import_module(f"{base}.{rest}" if rest else base)
-        except ImportError:
-            return module
-
-    def _is_own(self, function: FunctionType) -> bool:
-        """Return whether its file lies beside the first one's."""
-        return self._folder in Path(function.__code__.co_filename).resolve().parents
-
-    def _function(self, function: FunctionType) -> FunctionType:
-        if id(function) not in self._functions:
-            names = function.__globals__
-            copied: dict[str, Any] = {**names}
-            cells = tuple(CellType() for _ in function.__closure__ or ())
-            copy = FunctionType(
-                function.__code__, copied, function.__name__, function.__defaults__, cells
-            )
-            copy.__kwdefaults__ = function.__kwdefaults__
-            self._functions[id(function)] = copy  # before what it calls: it may call itself
-            for name in _names(function.__code__):
-                if name in names:
-                    copied[name] = self.of(names[name])
-            for new, old in zip(cells, function.__closure__ or (), strict=True):
-                new.cell_contents = self.of(old.cell_contents)
-        return self._functions[id(function)]
+IN_PLACE = "it writes into an array; build a new one instead (np.stack, np.where, m = m + ...)"
+NUMBER = "float() and int() take no traced number; leave them out, or use np's functions"
+BRANCH = "it branches on a value; use np.where, bounds= for a box, or gradient='autograd'"
+LOST = (
+    "code that is not NumPy's own gets x here, and knows NumPy's arrays only; call np's functions"
+    " (np.dot(a, x) for a.dot(x))"
+)
+# What the libraries say, by words that tell one cause from another, and what it means.
+CAUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "item assignment": IN_PLACE,
+        "immutable": IN_PLACE,
+        "setting an array element": IN_PLACE,
+        "all returned notimplemented": IN_PLACE,
+        "tracerboolconversionerror": BRANCH,
+        "tracerarrayconversionerror": LOST,
+        "argument 0 of type arraybox": LOST,
+        "float() argument": NUMBER,
+        "int() argument": NUMBER,
+        "must be real number": NUMBER,
+        "concretizationtypeerror": NUMBER,
+        "tracerintegerconversionerror": "it takes an index, a length or a range from a value",
+    }
+)
 
 
-def retraced(function: Callable[..., Any], library: Library) -> Callable[..., Any]:
-    """Return the function with another library in the place of NumPy and SciPy.
+def retraced(density: LogDensity, library: Library) -> Callable[[Any], Any]:
+    """Return the log-density with a library in the place of NumPy: x, shape (ndim,), to a scalar.
 
-    Args:
-        function: a Python function; what it calls is replaced too if it lies in the same folder.
-        library: ``jax`` or ``autograd``.
+    Where the library follows it, it can differentiate it.
 
     Raises:
         ModelError: the library isn't installed.
@@ -93,41 +70,130 @@ def retraced(function: Callable[..., Any], library: Library) -> Callable[..., An
     try:
         importlib.import_module(library)
     except ImportError as error:
-        extra = "jax" if library == "jax" else "gradients"
         raise ModelError(
-            f"LogDensity: gradient={library!r} needs {library}: {pip_install(extra)}"
+            f"LogDensity: gradient={library!r} needs {library}: {pip_install(EXTRAS[library])}"
         ) from error
-    if not isinstance(function, FunctionType | MethodType | partial | BuiltinFunctionType):
-        function = type(function).__call__.__get__(function)
-    root: Any = function
-    while isinstance(root, partial):
-        root = root.func
-    code = getattr(root, "__code__", None)
-    folder = Path(code.co_filename).resolve().parent if code else Path()
-    copy: Callable[..., Any] = _Copies(library, folder).of(function)
-    return copy
+    copies = Copies(library, _folder(density.function))
+    numpy, function = copies.of(np), copies.of(density.function)
+    args, kwargs = copies.of(tuple(density.args)), copies.of(dict(density.kwargs))
+
+    def of_x(x: Any) -> Any:
+        found = function(x[None] if density.vectorized else x, *args, **kwargs)
+        found = found[0] if density.vectorized else found
+        if density.blobs and (isinstance(found, tuple | list) or numpy.ndim(found)):
+            found = found[0]
+        return numpy.reshape(found * 1.0, ())
+
+    return of_x
 
 
-def why_not(error: BaseException, library: Library) -> str:
-    """Return why a library can't differentiate a function, from what it raised, and where."""
+def prove(
+    density: LogDensity,
+    library: Library,
+    values: Callable[[FloatArray], FloatArray],
+    both: Callable[[FloatArray], tuple[Any, Any]],
+) -> None:
+    """Raise if a copy is not its function where runs start, or its gradient not the function's.
+
+    Args:
+        density: the function, and where it starts.
+        library: whose copy it is.
+        values: of the function itself, points (n, ndim) to (n,).
+        both: of the copy, one point (1, ndim) to its value (1,) and gradient (1, ndim).
+
+    Raises:
+        ModelError: why, and what to do.
+    """
+    name = f"LogDensity: gradient={library!r}"
+    at = np.array([*islice(_inside(density, values), N_POINTS)])
+    if not len(at):
+        raise ModelError(
+            f"{name} can't be compared with finite differences: the log-density is finite at none"
+            " of the points tried; give LogDensity an initial= where it is"
+        )
+    try:
+        copied, gradients = map(np.concatenate, zip(*(both(x[None]) for x in at), strict=True))
+    except Exception as error:  # whatever the function or the library raises
+        raise ModelError(f"{name} {why_not(error, density, library)}") from error
+    for given, own in zip(copied, values(at), strict=True):
+        if not np.isclose(given, own, rtol=VALUE_ROUNDING, atol=VALUE_ROUNDING):
+            raise ModelError(
+                f"{name} computes {given:.10g} where the function returns {own:.10g}: it must"
+                " depend on x alone, and compute in float64"
+            )
+    if wrong := _wrong_slope(values, at, gradients):
+        raise ModelError(f"{name} {wrong}; try gradient={OTHER[library]!r}")
+
+
+def why_not(error: Exception, density: LogDensity, library: Library) -> str:
+    """Return where a library can't follow a function, why, from what it raised, and what to do."""
+    copies = Copies(library, _folder(density.function))
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if library not in frame.filename.split("/")]
-    last = own[-1] if own else frames[-1]
-    line = f"line {last.lineno}, {last.line!r}" if last.line else f"line {last.lineno}"
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    hints = {
-        "float": "float(), int() and math's functions take no traced number: use np's",
-        "assignment": "it writes into an array: build a new one instead",
-        "immutable": "it writes into an array: build a new one instead",
-        "bool": "it branches on a value: use np.where",
-        "setting an array element": "it writes into an array: build a new one instead",
-    }
-    text = f"{type(error).__name__} {said[0]}".lower()
-    hint = next((hint for word, hint in hints.items() if word in text), said[0][:200])
-    return f"{library} can't follow it at {line}: {hint}"
+    ours = Path(__file__).parent
+    own = [f for f in frames if copies.is_own(f.filename) and ours != Path(f.filename).parent]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}, {own[-1].line!r}" if own else ""
+    return f"can't follow the function{where}: {_cause(error, frames[-1].filename, library)}"
 
 
-def _names(code: Any) -> set[str]:
-    """Return the global names that code refers to, that of its inner functions too."""
-    inner = (constant for constant in code.co_consts if hasattr(constant, "co_names"))
-    return set(code.co_names).union(*map(_names, inner))
+def _cause(error: Exception, filename: str, library: Library) -> str:
+    """Return what an error means that was raised in this file."""
+    said = f"{type(error).__name__}: {first_line(error)}"
+    cause = next((cause for words, cause in CAUSES.items() if words in said.lower()), None)
+    if cause is not None and "scipy" in Path(filename).parts:
+        return LOST
+    return cause or f"{said}; try gradient={OTHER[library]!r}"
+
+
+def _wrong_slope(
+    values: Callable[[FloatArray], FloatArray], at: FloatArray, gradients: FloatArray
+) -> str | None:
+    """Return which slope finite differences contradict, at points (n, ndim), or None."""
+    directions = np.random.default_rng(0).standard_normal((N_DIRECTIONS, at.shape[1]))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    expected, uncertain = differences.along(values, at, directions, steps=STEPS)
+    slopes = gradients @ directions.T
+    lengths = np.sqrt(np.mean(slopes**2, axis=1, keepdims=True))
+    is_known = uncertain <= UNUSABLE * np.maximum(lengths, UNUSABLE)
+    if not is_known.any():
+        return "can't be proven: finite differences of the function are too noisy"
+    errors = np.where(is_known, np.abs(slopes - expected) - SAFETY * uncertain, 0.0)
+    excess = errors - WRONG_GRADIENT * np.maximum(lengths, 1.0)
+    worst = np.unravel_index(np.argmax(excess), excess.shape)
+    if excess[worst] <= 0:
+        return None
+    return (
+        f"computes a slope of {slopes[worst]:.6g} where finite differences of the function give"
+        f" {expected[worst]:.6g}"
+    )
+
+
+def _inside(
+    density: LogDensity, values: Callable[[FloatArray], FloatArray]
+) -> Iterator[FloatArray]:
+    """Yield points (ndim,) where runs may start and the log-density is finite."""
+    return (x for x in _starts(density) if np.isfinite(values(x[None])[0]))
+
+
+def _starts(density: LogDensity) -> Iterator[FloatArray]:
+    rng = np.random.default_rng(0)
+    if density.initial is not None:
+        n_given = N_POINTS if callable(density.initial) else len(np.atleast_2d(density.initial))
+        yield from density.starts(rng, min(n_given, N_POINTS))
+    elif density.prior_transform is not None:
+        yield from density.from_prior(rng, N_TRIED)
+    else:
+        around = rng.uniform(-RADIUS, RADIUS, (N_TRIED, density.size))
+        yield from density.inside(around, radius=RADIUS)
+    yield density.somewhere
+
+
+def _folder(function: Any) -> Path:
+    """Return the folder of the file in which a function is written, or its object's class."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        return Path(code.co_filename).resolve().parent
+    named = function if isinstance(getattr(function, "__name__", None), str) else type(function)
+    module = sys.modules.get(getattr(named, "__module__", None) or "")
+    return Path(getattr(module, "__file__", None) or "").resolve().parent
