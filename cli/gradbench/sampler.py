@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Options that came when cells had their ids: at their default, a cell doesn't name them."""
+
     tune: int = Field(1000, ge=0, description="warm-up steps, not kept")
     draws: int = Field(1000, ge=4, description="kept draws of each chain or walker")
     backend: Backend = Field("default", description="what PyTensor compiles the model to")
@@ -59,6 +62,12 @@ class Options(BaseModel):
             if not field.is_required()
             and getattr(self, name) == field.get_default(call_default_factory=True)
         )
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The options as a cell names them, plain data."""
+        unnamed = {*self.LATER} & {*self.at_default}
+        return self.model_dump(exclude=unnamed)
 
     @property
     def target_backend(self) -> Backend:
@@ -84,6 +93,11 @@ class Evaluator(ABC):
     def gradient(self, points: FloatArray) -> FloatArray | None:  # noqa: ARG002 - for those that have one
         """Return its gradients at points (n, ndim), same shape; None if it uses none."""
         return None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its gradients are to be the log-density's; where not, it was asked for."""
+        return True
 
     def reaches(self, points: FloatArray) -> npt.NDArray[np.bool_]:
         """Return which of the points (n, ndim) it can come to at all, shape (n,): all of them."""

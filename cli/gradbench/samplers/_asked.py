@@ -108,7 +108,9 @@ def _answer(use: str, digest: str, given: Sequence[Mapping[str, Any]]) -> Asked:
             found = error.errors(include_url=False, include_context=True)
             chosen.append(Chosen({}, (), tuple(dict(one) for one in found)))
         else:
-            chosen.append(Chosen(parsed.model_dump(), parsed.at_default))
+            named = parsed.named
+            defaults = tuple(name for name in parsed.at_default if name in named)
+            chosen.append(Chosen(named, defaults))
     return Asked(
         sampler.summary,
         sampler.uses_gradient,

@@ -3,14 +3,16 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gradbench import compat, sampler
 from gradbench.draws import Draws, Evaluations, FloatArray
+from gradbench.target import differences
+from gradbench.target.differences import Scheme
 from gradbench.target.target import Target
 from gradbench.timing import Stopwatch
 
@@ -29,6 +31,38 @@ class HamiltonianOptions(Options):
     init: Literal["adapt_diag", "adapt_full"] = Field(
         "adapt_diag", description="a diagonal mass matrix, or a dense one; both are adapted"
     )
+    gradient: Literal["exact", "finite_central", "finite_forward"] = Field(
+        "exact", description="by reverse mode, or by finite differences of the log-density"
+    )
+    step: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="of finite differences, relative to a coordinate's size, or to 1 where that is"
+        " smaller; by default what balances rounding and truncation",
+    )
+
+    LATER: ClassVar[tuple[str, ...]] = ("gradient", "step")
+
+    @model_validator(mode="after")
+    def _is_step_used(self) -> Self:
+        if self.step is not None and self.scheme is None:
+            raise ValueError("step is of finite differences: set gradient: finite_central")
+        return self
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """The kind of finite differences; None for exact gradients."""
+        schemes: dict[str, Scheme] = {"finite_central": "central", "finite_forward": "forward"}
+        return schemes.get(self.gradient)
+
+
+def unsuited(target: Target, options: HamiltonianOptions) -> str | None:
+    """Return why not: the backend can't compile the density, or it has no exact gradient."""
+    complaint = target.why_not_on(options.backend)
+    if complaint is None and options.scheme is None and target.why_no_gradient is not None:
+        return f"{target.why_no_gradient}, or gradient: finite_central"
+    return complaint
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +160,8 @@ class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
     """A step method of PyMC that follows gradients, on one target, ready to run.
 
     Args:
-        target: what is sampled; its gradient is compiled here, as ``pm.sample`` does.
+        target: what is sampled; its gradient is compiled here, as ``pm.sample`` does, or its
+            log-density where finite differences take the gradient's place.
         options: the chains and their lengths.
         step: makes the step method from what all of them take.
         stats: ArviZ's names of the statistics it reports, and PyMC's; ``n_steps`` among them.
@@ -141,9 +176,7 @@ class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
     ) -> None:
         super().__init__(options)
         self._target, self._make_step, self._stats = target, step, stats
-        self._density = target.model.logp_dlogp_function(ravel_inputs=True, mode=target.mode)
-        self._density.trust_input = True
-        self._density.set_extra_values({})
+        self._density: Any = _density(target, options)
         self._chains = Chains(target)
         self.gradient(np.zeros((1, target.ndim)))
 
@@ -154,6 +187,11 @@ class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
     def gradient(self, points: FloatArray) -> FloatArray:
         """Return the gradients the step method itself gets, at points (n, ndim)."""
         return np.array([self._density([x])[1] for x in points])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its gradients are not finite differences."""
+        return self._options.scheme is None
 
     def run(
         self,
@@ -181,13 +219,18 @@ class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
         return Draws(
             values=ran.values(self._target.variables),
             groups=np.arange(len(start)),
-            evaluations=Evaluations(
-                n_grad_warmup=int(n_grad[:, :tune].sum()),
-                n_grad_sampling=int(n_grad[:, tune:].sum()),
-            ),
+            evaluations=self._evaluations(int(n_grad[:, :tune].sum()), int(n_grad[:, tune:].sum())),
             stats=kept,
             acceptance_rate=float(kept["acceptance_rate"].mean()),
         )
+
+    def _evaluations(self, n_warmup: int, n_sampling: int) -> Evaluations:
+        """Return what so many gradients cost: themselves, or log-densities of their differences."""
+        scheme = self._options.scheme
+        if scheme is None:
+            return Evaluations(n_grad_warmup=n_warmup, n_grad_sampling=n_sampling)
+        n_each = differences.n_evaluations(self._target.ndim, scheme)
+        return Evaluations(n_logp_warmup=n_each * n_warmup, n_logp_sampling=n_each * n_sampling)
 
     def _step(self, start: FloatArray, seed: int) -> Any:
         """Return a fresh step method: what ``pm.sample`` sets up for ``init``.
@@ -213,6 +256,36 @@ class Hamiltonian(sampler.OfAnyLength[HamiltonianOptions]):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="QuadPotentialFullAdapt is an experimental")
             return quadpotential.QuadPotentialFullAdapt(ndim, mean, np.eye(ndim), 10, rng=seed)
+
+
+def _density(target: Target, options: HamiltonianOptions) -> Any:
+    """Return what PyMC's step methods take as the log-density and its gradient."""
+    if options.scheme is not None:
+        return Differences(target, options.scheme, options.step)
+    density = target.model.logp_dlogp_function(ravel_inputs=True, mode=target.mode)
+    density.trust_input = True
+    density.set_extra_values({})
+    return density
+
+
+class Differences:
+    """A log-density with finite differences, in the form of PyMC's ``ValueGradFunction``.
+
+    Args:
+        target: whose log-density it is.
+        scheme: forward or central.
+        step: relative; None for the textbook's.
+    """
+
+    def __init__(self, target: Target, scheme: Scheme, step: float | None) -> None:
+        self.dtype = "float64"
+        self._extra_vars_shared: dict[str, Any] = {}
+        self._raveled_inputs = True
+        self._pytensor_function = differences.of(target.logdensity, scheme, step)
+
+    def __call__(self, raveled: list[FloatArray]) -> tuple[float, FloatArray]:
+        """Return the log-density and the differences at the one point of a list."""
+        return self._pytensor_function(raveled[0])
 
 
 class Counter:

@@ -29,8 +29,11 @@ class Options(_pymc.HamiltonianOptions):
     max_steps: int = Field(1024, ge=1, description="leapfrog steps of a trajectory at most")
 
 
+unsuited = _pymc.unsuited
+
+
 def build(target: Target, options: Options) -> _pymc.Hamiltonian:
-    """Compile the gradient and the trace, as ``pm.sample`` does before its first draw."""
+    """Compile the density and the trace, as ``pm.sample`` does before its first draw."""
     import pymc as pm
 
     step = partial(

@@ -30,8 +30,11 @@ class Options(_pymc.HamiltonianOptions):
     max_treedepth: int = Field(10, ge=1, le=20, description="doublings of a trajectory at most")
 
 
+unsuited = _pymc.unsuited
+
+
 def build(target: Target, options: Options) -> _pymc.Hamiltonian:
-    """Compile the gradient and the trace, as ``pm.sample`` does before its first draw."""
+    """Compile the density and the trace, as ``pm.sample`` does before its first draw."""
     import pymc as pm
 
     step = partial(
