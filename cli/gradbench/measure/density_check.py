@@ -201,7 +201,8 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
                     f" {_numbers(truth.differences[worst])}"
                 )
             elif slope_errors[worst] > INEXACT_GRADIENT:
-                notes[sampler] = f"inexact gradient: {slope_errors[worst]:.0e}"
+                asked = "" if seen.is_exact else ", as asked for"
+                notes[sampler] = f"inexact gradient{asked}: {slope_errors[worst]:.0e}"
     if (reason := unusable(at, truth)) is not None:
         refused = dict.fromkeys(probes, reason)
     return DensityCheck(

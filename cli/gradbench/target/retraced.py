@@ -40,13 +40,15 @@ LOST = (
     "code that is not NumPy's own gets x here, and knows NumPy's arrays only; call np's functions"
     " (np.dot(a, x) for a.dot(x))"
 )
+UNKNOWN = "it has none of its own of this function"
 # What the libraries say, by words that tell one cause from another, and what it means.
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
         "item assignment": IN_PLACE,
         "immutable": IN_PLACE,
         "setting an array element": IN_PLACE,
-        "all returned notimplemented": IN_PLACE,
+        "out=(array(": IN_PLACE,
+        "all returned notimplemented": UNKNOWN,
         "tracerboolconversionerror": BRANCH,
         "tracerarrayconversionerror": LOST,
         "argument 0 of type arraybox": LOST,
@@ -137,11 +139,12 @@ def why_not(error: Exception, density: LogDensity, library: Library) -> str:
 
 def _cause(error: Exception, filename: str, library: Library) -> str:
     """Return what an error means that was raised in this file."""
-    said = f"{type(error).__name__}: {first_line(error)}"
-    cause = next((cause for words, cause in CAUSES.items() if words in said.lower()), None)
-    if cause is not None and "scipy" in Path(filename).parts:
-        return LOST
-    return cause or f"{said}; try gradient={OTHER[library]!r}"
+    said = f"{type(error).__name__}: {error}".lower()
+    cause = next((cause for words, cause in CAUSES.items() if words in said), None)
+    if cause in {None, UNKNOWN}:
+        what = cause or f"{type(error).__name__}: {first_line(error)}"
+        return f"{what}; try gradient={OTHER[library]!r}"
+    return LOST if "scipy" in Path(filename).parts else str(cause)
 
 
 def _wrong_slope(
@@ -152,10 +155,10 @@ def _wrong_slope(
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     expected, uncertain = differences.along(values, at, directions, steps=STEPS)
     slopes = gradients @ directions.T
-    lengths = np.sqrt(np.mean(slopes**2, axis=1, keepdims=True))
+    lengths = np.sqrt(np.mean(np.nan_to_num(expected) ** 2, axis=1, keepdims=True))
     is_known = uncertain <= UNUSABLE * np.maximum(lengths, UNUSABLE)
     if not is_known.any():
-        return "can't be proven: finite differences of the function are too noisy"
+        return "can't be proven: no finite difference of the function is certain"
     errors = np.where(is_known, np.abs(slopes - expected) - SAFETY * uncertain, 0.0)
     excess = errors - WRONG_GRADIENT * np.maximum(lengths, 1.0)
     worst = np.unravel_index(np.argmax(excess), excess.shape)
