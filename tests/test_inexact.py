@@ -45,7 +45,7 @@ def target_of(function: Any, ndim: int = 3, **given: Any) -> Target:
 
 def drawn(target: Target, name: str = "pymc_nuts", **options: Any) -> Draws:
     sampler = samplers.load(name)
-    given = sampler.Options(**{"tune": 100, "draws": 100, **options})
+    given = sampler.options(**{"tune": 100, "draws": 100, **options})
     assert sampler.unsuited(target, given) is None
     built = sampler.build(target, given)
     start = target.initial(np.random.default_rng(0), given.n_starts)
@@ -99,7 +99,7 @@ def test_evaluations_are_counted_to_the_last_one(name: str, gradient: str, n_eac
     assert target.why_no_gradient is not None
     sampler = samplers.load(name)
     options: dict[str, Any] = {"tune": 30, "draws": 20, "gradient": gradient}
-    built = sampler.build(target, sampler.Options(**options))
+    built = sampler.build(target, sampler.options(**options))
     start = target.initial(np.random.default_rng(0), 2)
     before = function.n
     draws = built.sample(start, seed=1, stopwatch=Stopwatch())
@@ -125,12 +125,12 @@ def test_a_bad_step_costs_more_gradients() -> None:
     """A forward step of 0.3 moves every slope: shorter leapfrog steps, more of them for a draw."""
 
     def cost(target: Target, **options: Any) -> float:
-        options |= {"gradient": "finite_forward", "max_treedepth": 6, "tune": 200, "draws": 200}
+        options |= {"gradient": "finite_forward", "max_treedepth": 5, "tune": 100, "draws": 100}
         draws = drawn(target, **options)
         found = diagnostics.compute(draws.values, draws.groups)
         return draws.evaluations.n_logp / float(found.ess_mean.min())
 
-    target = target_of(lambda x: float(-0.5 * x @ x), 10)
+    target = target_of(lambda x: float(-0.5 * x @ x), 5)
     assert cost(target, step=0.3) > 2 * cost(target)
 
 
@@ -161,7 +161,7 @@ def test_defaults_leave_cells_as_they_were(tmp_path: Any) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_without_differences_is_refused(name: str) -> None:
     """It would say nothing."""
-    options: Any = samplers.load(name).Options
+    options: Any = samplers.load(name).options
     with pytest.raises(ValidationError, match="step is of finite differences"):
         options(step=1e-3)
     with pytest.raises(ValidationError, match="step"):
@@ -172,7 +172,7 @@ def test_a_step_without_differences_is_refused(name: str) -> None:
 def test_without_a_gradient_differences_are_the_way_out(name: str) -> None:
     """The reason why exact gradients don't suit names them."""
     sampler, target = samplers.load(name), target_of(Counted())
-    reason = str(sampler.unsuited(target, sampler.Options()))
+    reason = str(sampler.unsuited(target, sampler.options()))
     assert "it has no gradient" in reason
     assert "gradient: finite_central" in reason
 
@@ -193,7 +193,7 @@ def test_an_inexact_gradient_that_was_asked_for_is_noted(has_gradient: bool) -> 
     }
     probes: dict[str, density_check.Probe] = {}
     for label, options in given.items():
-        built = sampler.build(target, sampler.Options(**options))
+        built = sampler.build(target, sampler.options(**options))
         probes[label] = density_check.probe(built, None if probes else target, at)
     check = density_check.judge("model", at, probes)
     assert check.is_passed, check.refused
