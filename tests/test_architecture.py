@@ -39,6 +39,7 @@ ORDER = [
     "results",
     "references",
     "gate",
+    "judge",
     "show",
     "api",
     "cli",

@@ -234,6 +234,36 @@ def load_draws(path: Path) -> Any:
     return found
 
 
+KEPT = ("posterior", "sample_stats", "warmup_sample_stats")  # of ArviZ's groups, what is judged
+
+
+def open_groups(path: Path, *, engine: str) -> dict[str, Any]:
+    """Return the datasets of a file that ArviZ 0.x or 1.x wrote, by group; ``/`` is the root.
+
+    Both have one group for each, whatever stands above them in memory.
+
+    Args:
+        path: netCDF or zarr.
+        engine: xarray's name of what reads it.
+
+    Raises:
+        OSError, ValueError: it is damaged.
+    """
+    import xarray
+
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr's metadata that isn't consolidated
+        for group in ("/", *KEPT):
+            try:
+                with xarray.open_dataset(path, group=group, engine=engine) as data:
+                    found[group] = data.load()
+            except (FileNotFoundError, KeyError, OSError):
+                if group == "/":
+                    raise
+    return found
+
+
 def _dimensions(name: str, ndim: int, own: Sequence[str | None] | None) -> tuple[str, ...]:
     """Return the names of a parameter's axes: its own, and ArviZ's where it has none."""
     axes = own if own is not None and len(own) == ndim - 2 else [None] * (ndim - 2)

@@ -37,6 +37,10 @@ class StoreError(GradbenchError):
     """A results folder can't be read: it is missing, foreign, locked or damaged."""
 
 
+class ChainsError(GradbenchError):
+    """A file of chains can't be read, or holds none that can be judged."""
+
+
 class SaveError(GradbenchError):
     """A finished result can't be written (a full disk, a read-only folder)."""
 

@@ -20,6 +20,7 @@ class _Commands(click.Group):
     summaries: ClassVar[dict[str, str]] = {
         "run": "Run a benchmark and report the cost of one effective sample.",
         "show": "Print the table of a finished or interrupted run again.",
+        "judge": "Judge chains made elsewhere as a run judges its own.",
         "compare": "Set results side by side: what got more expensive, and how sure is that?",
         "check": "Run until each sampler is judged against a baseline: the gate for CI.",
         "ab": "Run two interpreters interleaved on this machine, and judge time as well.",

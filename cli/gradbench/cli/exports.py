@@ -1,9 +1,10 @@
 """Results as text, to files or to stdout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gradbench.results import store
+from gradbench.results import export, store
+from gradbench.results.summary import Summary
 
 Asked = tuple[str | None, Callable[[], str]]
 """Where a text is wanted, ``-`` for stdout and None for nowhere, and what makes it."""
@@ -22,3 +23,8 @@ def exported(*asked: Asked) -> str:
         elif place:
             store.write(Path(place), form())
     return printed
+
+
+def of_results(found: Sequence[Summary], csv: str | None, json: str | None) -> str:
+    """Write a run's CSV and JSON, as ``exported`` does."""
+    return exported((csv, lambda: export.to_csv(found)), (json, lambda: export.to_json(found)))

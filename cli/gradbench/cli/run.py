@@ -7,7 +7,7 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import exported
+from gradbench.cli.exports import of_results
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
@@ -80,9 +80,7 @@ def command(
             return plan(planning.cells(benchmark))
         with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, root, display, save_draws=save_draws)
-    printed = exported(
-        (csv, lambda: export.to_csv(outcome.found)), (json, lambda: export.to_json(outcome.found))
-    )
+    printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
     if outcome.is_interrupted:

@@ -18,6 +18,7 @@ from gradbench.target.starts import Init
 Key = tuple[str, str]  # the labels of a model and a sampler
 Place = tuple[str, str, int]  # those and the replicate: one cell of a run, whatever its options
 
+ELSEWHERE = "elsewhere"  # what made the chains of a cell that was judged, not run
 SEED_BITS = 31  # what every library takes, NumPy's legacy generators among them
 
 
@@ -65,6 +66,11 @@ class Cell:
     def place(self) -> Place:
         """What tells it from the other cells of its run."""
         return self.model, self.sampler, self.replicate
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its chains were made elsewhere: it was judged, and can't be run."""
+        return self.sampler_use == ELSEWHERE
 
     @property
     def id(self) -> str:

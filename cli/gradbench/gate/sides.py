@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradbench.config.planning import Cell, Key
+from gradbench.config.planning import ELSEWHERE, Cell, Key
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.measure.result import CellResult, counted
@@ -130,9 +130,10 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
-    found = summarize(run.results, run.checks, gates=run.benchmark.gates)
+    ran = [result for result in run.results if not result.cell.is_elsewhere]
+    found = summarize(ran, run.checks, gates=run.benchmark.gates)
     setups = {(s.model, s.sampler): setup(s) for s in found}
-    worst = _worst(run.results)
+    worst = _worst(ran)
     config = str(Path(name) / "config.yaml")
     return Side(name, gather(map(_record, found), setups, worst), run.machine, config=config)
 
@@ -260,9 +261,12 @@ def _records(
     numbers = itemgetter(*(at[name] for name in (*COUNTS, *CPU, "ess_geometric_mean")))
     first: dict[Key, list[str]] = {}
     n_columns = len(header)
+    made_by = header.index("sampler_use") if "sampler_use" in header else None
     for number, line in enumerate(lines, start=2):
         if len(line) != n_columns:
             raise StoreError(f"{path}:{number}: cut short, or with a field too many")
+        if made_by is not None and line[made_by] == ELSEWHERE:
+            continue
         model, sampler, replicate, seed, status, reason, fingerprint, *said = words(line)
         key = (model, sampler)
         try:

@@ -45,6 +45,28 @@ UNFINISHED: frozenset[Status] = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is known of chains that gradbench did not make.
+
+    Attributes:
+        origin: their format and library, in words.
+        time_source: where their seconds come from; None where there are none.
+        evaluations_source: where the counts come from; None where there are none.
+        evaluations_of: what is counted.
+        lp_agreement: whether the log-densities saved with them are the model's; None where that
+            was not compared.
+        notices: what to know before their numbers are believed; none contains a semicolon.
+    """
+
+    origin: str
+    time_source: str | None = None
+    evaluations_source: str | None = None
+    evaluations_of: Literal["all", "sampling", "nothing"] = "nothing"
+    lp_agreement: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What one finished run of a sampler gave.
 
@@ -81,6 +103,8 @@ class Measured:
             save memory; not part of ``timing``. None where it wasn't so.
         versions: of the distributions that the sampler is from, by name; empty in older results.
         uncounted: why a quantity of the model doesn't count, by name; see ``Parameters.uncounted``.
+        elsewhere: what is known of chains that were made elsewhere, whose unknown seconds are NaN
+            and whose unknown counts are 0; None for a run's own.
     """
 
     timing: Timing
@@ -112,6 +136,7 @@ class Measured:
     n_saturated: int | None = None
     recompile_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Elsewhere | None = None
 
     @property
     def n_transitions(self) -> int:

@@ -28,7 +28,7 @@ from gradbench import compat, models, samplers
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
-from gradbench.measure import density_check, gradient_cost, machine, slowdown
+from gradbench.measure import density_check, gradient_cost, known, machine, saved, slowdown
 from gradbench.measure.check_model import examine
 from gradbench.measure.result import Measured
 from gradbench.measure.slowdown import Planted
@@ -99,6 +99,17 @@ class Session:
         """Return what a way to a model's gradient costs and gives, or why there is none."""
         found = gradient_cost.cost(from_plain(Source, source), params, method, np.array(at))
         return {"unsuited": found} if isinstance(found, str) else {"cost": to_plain(found)}
+
+    def know(
+        self, source: dict[str, str | None], params: dict[str, Any], counted: list[str]
+    ) -> dict[str, Any]:
+        """Load a model that draws of elsewhere are of; return what it says of its parameters."""
+        self._target = known.load(from_plain(Source, source), params, counted)
+        return known.of(self._target).to_json()
+
+    def log_densities(self, path: str, digits: int) -> dict[str, list[float]]:
+        """Return the log-densities of the model that is known at the draws of a file."""
+        return known.log_densities(self.target, Path(path), digits).to_json()
 
     def remedies(self, uses: list[str]) -> dict[str, str]:
         """Return what installs the samplers that can't be imported here, by name."""
@@ -177,7 +188,7 @@ class Session:
         )
         self._compiling = self._recompiling = Duration()
         if save is not None:
-            self._save(draws, Path(save), parsed)
+            saved.write(Path(save), draws, self.target, parsed, measured)
         return measured.to_json()
 
     @property
@@ -238,22 +249,6 @@ class Session:
             recompile_s=recompile_s,
             versions=self._versions,
         )
-
-    def _save(self, draws: Draws, path: Path, cell: Cell) -> None:
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            attributes = {"cell": json.dumps(cell.to_json())}
-            compat.save_draws(
-                scratch,
-                self.target.quantities.named(draws.values, self.target.parameters.diagnosed),
-                draws.stats,
-                attributes,
-                dims=self.target.quantities.dims,
-                coords=self.target.quantities.coords,
-            )
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
 
 
 def _loaded(cell: Cell) -> models.Loaded:
@@ -337,7 +332,7 @@ def _fingerprint(draws: Draws) -> str:
 def serve(connection: "Connection[Any, Any]") -> None:
     """Answer requests until the other side hangs up."""
     session = Session()
-    known: dict[str, Callable[..., Any]] = {
+    answers: dict[str, Callable[..., Any]] = {
         name: getattr(session, name)
         for name in (
             "machine",
@@ -347,6 +342,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "examine",
             "gradient_points",
             "gradient_cost",
+            "know",
+            "log_densities",
             "build",
             "points",
             "probe",
@@ -361,7 +358,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
             return
         try:
             # Python's JSON has NaN and infinity, which tell one log-density from another.
-            reply = json.dumps({"ok": known[request["do"]](**request["with"])})
+            reply = json.dumps({"ok": answers[request["do"]](**request["with"])})
         except Exception as error:
             kind = type(error).__name__
             said = str(error) if isinstance(error, GradbenchError) else f"{kind}: {error}"

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
-from gradbench.results.rows import rows
+from gradbench.results.rows import Row, rows
 from gradbench.results.summary import Summary, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
@@ -14,12 +14,15 @@ from gradbench.stats.interval import Interval
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """How many times cheaper a model's best sampler is than another: a ratio of costs."""
+    """How many times cheaper a model's best sampler is than another: a ratio of costs.
+
+    ``time`` is None against what was made elsewhere: another machine's seconds are not ours.
+    """
 
     model: str
     best: str
     other: str
-    time: Interval
+    time: Interval | None
     evaluations: Interval
 
 
@@ -28,12 +31,20 @@ def contests(found: Sequence[Summary]) -> list[Contest]:
     against = []
     for model, of_model in groupby(rows(found), key=lambda row: row.model):
         cells = [summary for summary in found if summary.model == model]
-        costed = [row.sampler for row in of_model if row.ms_per_ess is not None]
-        against += [_contest(cells, costed[0], other) for other in costed[1:]]
+        (timed, counted) = _ranked(list(of_model))
+        against += [_contest(cells, timed[0], other) for other in timed[1:]]
+        against += [_contest(cells, timed[0], other, is_timed=False) for other in counted if timed]
     return against
 
 
-def _contest(cells: Sequence[Summary], best: str, other: str) -> Contest:
+def _ranked(of_model: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Return who has a price in time, the cheapest first, and who made elsewhere has one at all."""
+    here = [row for row in of_model if not row.is_elsewhere and row.ms_per_ess is not None]
+    there = [row for row in of_model if row.is_elsewhere and row.evaluations_per_ess is not None]
+    return [row.sampler for row in here], [row.sampler for row in there]
+
+
+def _contest(cells: Sequence[Summary], best: str, other: str, *, is_timed: bool = True) -> Contest:
     """Return the contest of two samplers over one model's cells."""
 
     def ratio(column: str) -> Interval:
@@ -43,4 +54,5 @@ def _contest(cells: Sequence[Summary], best: str, other: str) -> Contest:
         )
         return Interval(*diagnostics.ratio_interval(theirs, its))
 
-    return Contest(cells[0].model, best, other, ratio("ms_per_ess"), ratio("evaluations_per_ess"))
+    time = ratio("ms_per_ess") if is_timed else None
+    return Contest(cells[0].model, best, other, time, ratio("evaluations_per_ess"))

@@ -72,7 +72,8 @@ def resume(
     """
     stored = store.read(path)
     benchmark = stored.benchmark
-    kept = {result.cell.place for result in stored.results if result.status not in retry}
+    ran = [result for result in stored.results if not result.cell.is_elsewhere]
+    kept = {result.cell.place for result in ran if result.status not in retry}
     is_finished = len(kept) == planning.size(benchmark)
     for label, source in _sources(benchmark, are_needed=not is_finished):
         if stored.models.get(label) != source.digest:

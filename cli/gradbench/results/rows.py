@@ -53,12 +53,14 @@ class Row:
     reason: str
     start: str
     start_span: float | None
+    is_elsewhere: bool = False
 
 
 def rows(found: Iterable[Summary]) -> list[Row]:
     """Return one row per model and sampler: models in order, samplers by cost, dashes after them.
 
-    Approximations come last, by the time they took.
+    Those made elsewhere come after those measured here, by their evaluations, and approximations
+    last, by the time they took.
     """
     table: list[Row] = []
     for _, of_model in groupby(found, key=lambda s: s.model):
@@ -108,6 +110,7 @@ def _row(group: Sequence[Summary]) -> Row:
         reason=reason,
         start=next((s.start for s in group if s.start is not None), first.init),
         start_span=max(numbers(group, "start_span"), default=None),
+        is_elsewhere=first.is_elsewhere,
     )
 
 
@@ -161,10 +164,14 @@ def _lone_z(group: Sequence[Summary]) -> tuple[float, float] | None:
     return first.z_max, diagnostics.z_by_chance(first.n_parameters or 1)
 
 
-def _by_cost(row: Row) -> tuple[bool, float]:
-    if row.status == "approximate":
-        return True, (row.warmup_s or 0.0) + (row.sampling_s or 0.0)
-    return False, math.inf if row.ms_per_ess is None else row.ms_per_ess.estimate
+def _by_cost(row: Row) -> tuple[bool, bool, float]:
+    is_approximate = row.status == "approximate"
+    if is_approximate:
+        cost = (row.warmup_s or 0.0) + (row.sampling_s or 0.0)
+    else:
+        price = row.evaluations_per_ess if row.is_elsewhere else row.ms_per_ess
+        cost = math.inf if price is None else price.estimate
+    return is_approximate, row.is_elsewhere, cost
 
 
 def _interval(values: Sequence[float]) -> Interval | None:

@@ -185,7 +185,7 @@ def read(path: Path) -> Stored:
         key=lambda r: (
             models.get(r.cell.model, 0),
             r.cell.replicate,
-            samplers.get(r.cell.sampler, 0),
+            samplers.get(r.cell.sampler, len(samplers)),  # made elsewhere
         )
     )
     return Stored(

@@ -1,6 +1,7 @@
 """Results to one summary per cell: the only place that chooses a number for a column of the CSV."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,7 +12,7 @@ from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.measure import statuses
 from gradbench.measure.density_check import DensityCheck
-from gradbench.measure.result import COSTED, CellResult, Measured, by_sampler, counted
+from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
 from gradbench.results.growth import with_exponents
 from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
 from gradbench.results.replicates import against_reference, agreement
@@ -86,7 +87,7 @@ def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
 
 
 def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
-    timing, counts = measured.timing, measured.evaluations
+    timing = measured.timing
     parameters = parameter_columns(judged)
     why = [f"{name} ({reason})" for name, reason in measured.uncounted.items()]
     return {
@@ -96,13 +97,13 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "square_error_rms_sd": _rms(parameters["square_error_sd"]),
         "z_max": _largest(np.abs(parameters["z"])),
         # A warm worker compiled nothing for this cell: no number, rather than a zero.
-        "compile_s": timing.compile.wall_s or None,
-        "compile_cpu_s": timing.compile.cpu_s or None,
-        "warmup_s": timing.warmup.wall_s,
-        "warmup_cpu_s": timing.warmup.cpu_s,
-        "sampling_s": timing.sampling.wall_s,
-        "sampling_cpu_s": timing.sampling.cpu_s,
-        **asdict(counts),
+        "compile_s": number(timing.compile.wall_s) or None,
+        "compile_cpu_s": number(timing.compile.cpu_s) or None,
+        "warmup_s": number(timing.warmup.wall_s),
+        "warmup_cpu_s": number(timing.warmup.cpu_s),
+        "sampling_s": number(timing.sampling.wall_s),
+        "sampling_cpu_s": number(timing.sampling.cpu_s),
+        **_counts(measured),
         "n_divergences": measured.n_divergences,
         "n_saturated": measured.n_saturated,
         "heavy_tails": _heavy_tails(judged),
@@ -112,8 +113,8 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "n_chains": measured.n_chains,
         "n_draws": measured.n_draws,
         "n_parameters": len(measured.parameters),
-        "peak_memory_bytes": measured.peak_memory_bytes,
-        "load": measured.load,
+        "peak_memory_bytes": measured.peak_memory_bytes or None,
+        "load": number(measured.load),
         "start": measured.start,
         "start_span": measured.start_span,
         "reference": measured.reference_source,
@@ -123,7 +124,28 @@ def _columns(measured: Measured, judged: Measured) -> dict[str, Any]:
         "batch_form": measured.batch_form,
         "recompile_s": measured.recompile_s,
         "sampler_versions": ", ".join(f"{n} {v}" for n, v in measured.versions.items()) or None,
+        **_elsewhere(measured.elsewhere),
     }
+
+
+def _elsewhere(known: Elsewhere | None) -> dict[str, str | None]:
+    if known is None:
+        return {}
+    return {
+        "origin": known.origin,
+        "time_source": known.time_source,
+        "evaluations_source": known.evaluations_source,
+        "lp_agreement": known.lp_agreement,
+        "notices": "; ".join(known.notices) or None,
+    }
+
+
+def _counts(measured: Measured) -> dict[str, int | None]:
+    """Return the evaluations, None for those that nobody counted."""
+    counts = asdict(measured.evaluations)
+    counted_of = "all" if measured.elsewhere is None else measured.elsewhere.evaluations_of
+    unknown = {"all": [], "sampling": [n for n in counts if "warmup" in n], "nothing": [*counts]}
+    return {**counts, **dict.fromkeys(unknown[counted_of])}
 
 
 def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, Any]:
@@ -146,12 +168,13 @@ def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, 
 
 
 def _costs(judged: Measured) -> dict[str, Any]:
-    found, timing, counts = judged.diagnostics, judged.timing, judged.evaluations
+    found, timing = judged.diagnostics, judged.timing
     ess = float(np.mean(found.ess_bulk))
     worst = float(np.min(smallest_ess(found)))
     spent = timing.warmup + timing.sampling
-    n_evaluations = counts.n_logp + counts.n_grad
-    return {
+    counts = _counts(judged).values()
+    n_evaluations = math.nan if None in counts else sum(n or 0 for n in counts)
+    costs = {
         "ms_per_ess": MS * spent.wall_s / ess,
         "worst_ms_per_ess": MS * spent.wall_s / worst,
         "sampling_ms_per_ess": MS * timing.sampling.wall_s / ess,
@@ -159,6 +182,7 @@ def _costs(judged: Measured) -> dict[str, Any]:
         "evaluations_per_ess": n_evaluations / ess,
         "worst_evaluations_per_ess": n_evaluations / worst,
     }
+    return {name: number(cost) for name, cost in costs.items()}
 
 
 def _heavy_tails(measured: Measured) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradbench.config.planning import ELSEWHERE
 from gradbench.measure.result import UNFINISHED
 
 CONTRADICTED = frozenset({"biased", "overstated"})
@@ -20,7 +21,8 @@ class Summary:
     square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
     Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
     All of this is over the parameters that count: ``parameters`` says which were chosen, and
-    ``uncounted`` what else doesn't count, and why.
+    ``uncounted`` what else doesn't count, and why. The last five columns are of chains that were
+    made elsewhere.
     """
 
     model: str
@@ -111,6 +113,16 @@ class Summary:
     sampler_use: str | None = None
     sampler_versions: str | None = None
     default_options: str | None = None
+    origin: str | None = None
+    time_source: str | None = None
+    evaluations_source: str | None = None
+    lp_agreement: str | None = None
+    notices: str | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its chains were made elsewhere: their time says nothing of this machine."""
+        return self.sampler_use == ELSEWHERE
 
 
 def numbers(group: Iterable[Summary], column: str) -> list[float]:

@@ -166,12 +166,16 @@ def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
     for above, row in zip((None, *found), found, strict=False):
         if above and (row.status == "approximate") != (above.status == "approximate"):
             table.add_section()
-        style = "" if row.ms_per_ess is not None or row.status == "approximate" else "dim"
+        is_shown = row.ms_per_ess is not None or row.status == "approximate" or row.is_elsewhere
+        style = "" if is_shown else "dim"
         table.add_row(*(column.text(row) for column in columns), style=style)
     return table
 
 
 def _circumstances(found: Sequence[Row]) -> str:
+    found = [row for row in found if not row.is_elsewhere]
+    if not found:
+        return "  made elsewhere"
     n = max(row.n_replicates for row in found)
     replicates = f"{n} replicate{'s' if n > 1 else ''}"
     start = {
@@ -229,7 +233,9 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
         if row.start_span is not None and row.start_span < TIGHT
     ]
     lines += _counted(cells)
-    lines.append(_density(cells))
+    if here := [cell for cell in cells if not cell.is_elsewhere]:
+        lines.append(_density(here))
+    lines += [line for cell in cells if cell.is_elsewhere for line in _elsewhere(cell)]
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
     return lines
 
@@ -259,8 +265,7 @@ def _warnings(found: Sequence[Row], at: Callable[[str], str]) -> list[str]:
         "one run, and no second to compare it with (replicates: 2 or more)": alone,
     }
     lines = [f"{what}: {named(rows)}" for what, rows in said.items() if rows]
-    costed = any(row.ms_per_ess is not None for row in found)
-    if costed and found[0].start in ONE_BALL:
+    if any(row.ms_per_ess is not None and row.start in ONE_BALL for row in found):
         lines.append("all runs started in one ball: R-hat can't show modes that none reached")
     return lines
 
@@ -303,7 +308,27 @@ def _growth(growth: Growth) -> str:
     )
 
 
+def _elsewhere(cell: Summary) -> list[str]:
+    """Return what there is to know of chains that were made elsewhere."""
+    facts = {
+        "time": cell.time_source or "unknown",
+        "evaluations": cell.evaluations_source or "unknown",
+        "log-density": cell.lp_agreement or "not compared",
+    }
+    said = "; ".join(f"{name}: {fact}" for name, fact in facts.items())
+    notices = cell.notices.split("; ") if cell.notices else []
+    return [
+        f"{cell.sampler}: made elsewhere ({cell.origin}); {said}",
+        *(f"{cell.sampler}: {notice}" for notice in notices),
+    ]
+
+
 def _sentence(contest: Contest, at: str) -> str:
+    if contest.time is None:
+        return (
+            f"{contest.best} needs {_with_interval(contest.evaluations)} times fewer evaluations"
+            f" than {contest.other}{at}, which was made elsewhere: its time isn't compared"
+        )
     if contest.time.low <= 1 <= contest.time.high:
         return (
             f"no clear difference in time between {contest.best} and {contest.other}{at}:"

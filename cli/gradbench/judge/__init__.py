@@ -1,0 +1,1 @@
+"""Chains made elsewhere: files -> chains -> what a run would say of them."""
