@@ -76,16 +76,17 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("rich", "show"), ("arviz", "compat"), ("emcee", "samplers")]
+    ("library", "homes"),
+    [("rich", {"show"}), ("arviz", {"compat"}), ("emcee", {"samplers", "judge"})],
 )
-def test_libraries_have_one_home(library: str, home: str) -> None:
-    """Each of these libraries is imported in one place only."""
+def test_libraries_have_their_homes(library: str, homes: set[str]) -> None:
+    """Each of these libraries is imported in its places only: emcee where it runs and is read."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [n.name for n in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == library for name in names):
-                assert layer(path) == home, path
+                assert layer(path) in homes, path
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version"])

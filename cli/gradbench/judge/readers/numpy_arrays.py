@@ -76,8 +76,10 @@ def _numbered(n: int) -> tuple[str, ...]:
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        held = np.load(path, allow_pickle=False)
-        return {"x": held} if isinstance(held, np.ndarray) else {n: held[n] for n in held.files}
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            is_one = isinstance(held, np.ndarray)
+            return {"x": held} if is_one else {name: held[name] for name in held.files}
     except ValueError as error:
         if "pickle" in str(error):
             raise ChainsError(
