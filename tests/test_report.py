@@ -209,6 +209,7 @@ def test_rows_are_sorted_by_cost_and_compared() -> None:
     assert (first.sampler, second.sampler) == ("cheap", "dear")
     (contest,) = contests(three())
     assert (contest.best, contest.other) == ("cheap", "dear")
+    assert contest.time is not None
     assert contest.time.low < contest.time.estimate < contest.time.high
     assert contest.time.estimate == pytest.approx(4.0, rel=0.01)
     assert contest.evaluations.estimate == pytest.approx(1)

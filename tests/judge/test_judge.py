@@ -97,7 +97,8 @@ def run(folder: Path, command: list[str], plain: dict[str, Any]) -> Path:
     words = [*command, "run", "run.yaml", "--save-draws", "--quiet", "--skip-missing"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in {0, 1}, done.stderr
-    ((found),) = (folder / "results" / plain["name"]).iterdir()
+    found: Path
+    (found,) = (folder / "results" / plain["name"]).iterdir()
     return found
 
 

@@ -11,7 +11,7 @@ from gradbench.cli.exports import of_results
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
-from gradbench.results import execute, export, store
+from gradbench.results import execute, store
 from gradbench.results.summary import is_failure
 from gradbench.show.plan import plan
 from gradbench.show.progress import Display

@@ -304,6 +304,11 @@ class Workers:
                 raise _death(gone.wait(), gone.log) from error
 
 
+def lone() -> Worker:
+    """Return a worker with one thread, to be closed by who asked for it."""
+    return Worker(partial(nursery.spawned, threads=1, python=sys.executable), Limits())
+
+
 def interpreter(path: Path) -> str:
     """Return the command of another Python that can run our workers.
 
