@@ -89,7 +89,7 @@ def of(chains: Chains, digits: int) -> Iterator[Notice]:
     values = values[:, :, moving]
     if not values.shape[2]:
         return
-    scores = _scores(values)
+    scores = scores_of(values)
     if not chains.is_ensemble and len(values) > 1:
         if starts_equal(values):
             yield Notice(
@@ -118,7 +118,7 @@ def of(chains: Chains, digits: int) -> Iterator[Notice]:
         )
 
 
-def _scores(values: FloatArray) -> FloatArray:
+def scores_of(values: FloatArray) -> FloatArray:
     """Return normal scores of pooled ranks, (chains, draws, n) as values are."""
     flat = values.reshape(-1, values.shape[2])
     ranks = stats.rankdata(flat, axis=0)
