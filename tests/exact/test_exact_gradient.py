@@ -8,7 +8,7 @@ import pytest
 
 from gradbench import LogDensity, compat, models
 from gradbench.draws import FloatArray
-from gradbench.exact.gradient import FLOOR, Exact, errors, yardstick
+from gradbench.exact.gradient import FLOOR, Exact, Yardstick, errors
 from gradbench.target.target import Target
 
 pm = compat.pymc()
@@ -53,12 +53,12 @@ every_model = pytest.mark.parametrize(
 def of_graph(expression: Any, *x: float) -> Exact:
     """Return what the yardstick says of an expression of a vector."""
     flat = pt.dvector("flat")
-    return yardstick(flat, expression(flat))(np.array(x))
+    return Yardstick(flat, expression(flat))(np.array(x))
 
 
 def of_model(model: Any, x: FloatArray) -> Exact:
     flat, [logp] = Target(model).density.joined([model.logp()])
-    return yardstick(flat, logp)(x)
+    return Yardstick(flat, logp)(x)
 
 
 def rounded(formula: Any, *x: float) -> list[float]:
@@ -112,14 +112,14 @@ def test_constants_in_single_precision_are_part_of_the_density() -> None:
     flat = pt.dvector("flat")
     logp = pt.log(pm.math.invprobit(flat[0]))  # divides by the root of 2 in float32
     gradient = pytensor.function([flat], pytensor.grad(logp, flat), mode=PYTHON)(np.array([0.3]))
-    assert errors(gradient, yardstick(flat, logp)(np.array([0.3]))).of_own[0] < 1e-14
+    assert errors(gradient, Yardstick(flat, logp)(np.array([0.3]))).of_own[0] < 1e-14
 
 
 def test_reverse_mode_isnt_always_exact() -> None:
     """PyTensor's derivative of the incomplete beta function has half a double's digits."""
     flat, at = pt.dvector("flat"), np.array([0.3])
     logp = pt.betainc(2.0, 0.5, flat[0])
-    exact = yardstick(flat, logp)(at)
+    exact = Yardstick(flat, logp)(at)
     with mp.workdps(60):
         density = mp.mpf(0.3) / mp.sqrt(1 - mp.mpf(0.3)) / mp.beta(2, 0.5)
         assert exact.gradient.tolist() == [float(density)]
@@ -162,8 +162,8 @@ def test_outside_the_support() -> None:
     """A failed check of PyMC's is outside the support, not an error."""
     x = pt.dvector("x")
     logp = pm.logp(pm.Normal.dist(0.0, x[0]), 1.0)
-    assert "isn't finite" in str(yardstick(x, logp)(np.array([-1.0])).reason)
-    assert yardstick(x, logp)(np.array([1.0])).gradient.tolist() == [0.0]
+    assert "isn't finite" in str(Yardstick(x, logp)(np.array([-1.0])).reason)
+    assert Yardstick(x, logp)(np.array([1.0])).gradient.tolist() == [0.0]
 
 
 @pytest.mark.parametrize("at", [0.0, 3.0])
@@ -179,11 +179,11 @@ def test_functions_without_a_graph_are_named() -> None:
     model = from_function.of_function(LogDensity(lambda x: -(x**2).sum(), ndim=2))
     flat, [logp] = Target(model).density.joined([model.logp()])
     with pytest.raises(Untranslatable, match="Density outside PyTensor"):
-        yardstick(flat, logp)
+        Yardstick(flat, logp)
     with pytest.raises(Untranslatable, match="normal"):
-        yardstick(flat, flat.sum() + pm.Normal.dist())
+        Yardstick(flat, flat.sum() + pm.Normal.dist())
     with pytest.raises(Untranslatable, match="free has no value"):
-        yardstick(flat, flat.sum() + pt.dscalar("free"))
+        Yardstick(flat, flat.sum() + pt.dscalar("free"))
 
 
 # -- judging ----------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_wrong_gradient_is_told() -> None:
     flat, at = pt.dvector("flat"), np.array([0.3, 2.0])
     logp = -Tilted()(flat[0]) - flat[1]
     gradient = pytensor.function([flat], pytensor.grad(logp, flat), mode=PYTHON)(at)
-    found = errors(gradient, yardstick(flat, logp)(at))
+    found = errors(gradient, Yardstick(flat, logp)(at))
     assert found.of_own == pytest.approx([1e-6, FLOOR], rel=1e-6)
     assert found.of_largest == pytest.approx([0.6e-6, FLOOR], rel=1e-6)
 
@@ -246,9 +246,9 @@ def test_reverse_mode_of_every_model(name: str) -> None:
     flat, [logp] = target.density.joined([model.logp()])
     if name == "lotka_volterra":
         with pytest.raises(Untranslatable, match="Populations"):
-            yardstick(flat, logp)
+            Yardstick(flat, logp)
         return
-    exact = yardstick(flat, logp)
+    exact = Yardstick(flat, logp)
     rng = np.random.default_rng(1)
     for reach in (0.5, 2.0):
         x = rng.uniform(-reach, reach, target.ndim)

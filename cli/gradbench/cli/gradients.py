@@ -1,23 +1,27 @@
 """``gradbench gradients``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
 from gradbench import gradients, records
-from gradbench.cli import INTERRUPTED, finish_on_signals
+from gradbench import studies as claims
+from gradbench.cli import finish_on_signals
 from gradbench.cli.exports import exported
 from gradbench.config import loading
-from gradbench.config.benchmark import Limits
-from gradbench.errors import ConfigError
-from gradbench.measure.gradients import compare
-from gradbench.measure.workers import Workers
+from gradbench.config.benchmark import Limits, ModelEntry
+from gradbench.errors import ConfigError, GradbenchError, headline
+from gradbench.measure.gradients import Comparison, compare, n_steps
+from gradbench.measure.workers import Stopped, Workers
+from gradbench.records import from_plain
 from gradbench.results import gradients as kept
 from gradbench.results.gradients import GradientRun
 from gradbench.show import gradients as shown
 from gradbench.show.progress import Display
+from gradbench.studies import Finding
 
 
 @click.command("gradients")
@@ -41,6 +45,7 @@ from gradbench.show.progress import Display
 )
 @click.option("--csv", metavar="FILE", help="Write a row for each method; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write all that was measured; - is stdout.")
+@click.option("--optimize", is_flag=True, help="Compare ways to the mode as well.")
 @click.option("--studies", is_flag=True, help="Measure what texts claim instead; no MODEL.")
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
@@ -55,51 +60,82 @@ def command(
     root: Path,
     csv: str | None,
     json: str | None,
+    optimize: bool,
     studies: bool,
     quiet: bool,
 ) -> int:
     """Compare ways to the gradient of MODEL's log-density: what each costs, how exact it is.
 
     MODEL is what check-model takes. Exit code 1 if a gradient is wrong or not finite, or the
-    density itself is random or jumps.
+    density itself is random or jumps; with --studies, if one can't be measured.
     """
     if (use is None) != studies:
         raise click.UsageError("give a MODEL to compare gradients of, or --studies")
+    limits, names = _limits(timeout), _methods(methods)
     finish_on_signals()
     if use is None:
-        return shown.studies(is_quiet=quiet)
+        return _studied(limits, is_quiet=quiet)
     entries = [
         loading.model(use, data=data, posteriordb=posteriordb, params=[*params, *point])
-        for point in _points(sweep)
+        for point in _points(sweep, params)
     ]
-    names = _methods(methods)
-    comparisons, is_interrupted = [], False
-    with Workers(1, _limits(timeout)) as pool, Display(is_quiet=quiet) as display:
-        display.planned(len(entries) * (len(names) + 1))
-        try:
-            machine = pool.ask("machine")
-            for entry in entries:
-                display.finished()
-                comparisons.append(
-                    compare(
-                        entry.source(Path()),
-                        entry.params,
-                        names,
-                        n_points=points,
-                        pool=pool,
-                        observer=display,
-                    )
-                )
-        except KeyboardInterrupt:
-            is_interrupted = True
-    if not comparisons:
-        return INTERRUPTED
-    run = GradientRun(use, machine, comparisons)
-    folder = kept.save(root, run)
-    printed = exported((csv, lambda: kept.as_csv(run)), (json, lambda: records.to_json(run)))
-    shown.gradients(run, folder, to_stderr=bool(printed))
-    click.echo(printed, nl=False)
-    return INTERRUPTED if is_interrupted else int(run.is_failure)
+    with Workers(1, limits) as pool, Display(is_quiet=quiet) as display:
+        display.planned(len(entries) * n_steps(names, is_optimized=optimize))
+        ask = partial(
+            compare,
+            methods=names,
+            n_points=points,
+            timeout_s=limits.timeout_s,
+            pool=pool,
+            observer=display,
+            is_optimized=optimize,
+        )
+        comparisons, ended = _compared(entries, ask)
+        machine = pool.ask("machine") if comparisons else {}
+    if comparisons:
+        run = GradientRun(use, machine, comparisons)
+        folder = kept.save(root, run)
+        printed = exported((csv, lambda: kept.as_csv(run)), (json, lambda: records.to_json(run)))
+        shown.gradients(run, folder, to_stderr=bool(printed))
+        click.echo(printed, nl=False)
+    if ended is not None:
+        raise ended
+    return int(run.is_failure)
+
+
+def _compared(
+    entries: Sequence[ModelEntry], ask: Callable[..., Comparison]
+) -> tuple[list[Comparison], BaseException | None]:
+    """Return the comparisons that were finished, or begun, and what ended them early, if so."""
+    comparisons: list[Comparison] = []
+    try:
+        for entry in entries:
+            comparisons.append(ask(entry.source(Path()), entry.params))
+            if not comparisons[-1].is_complete:
+                return comparisons, KeyboardInterrupt()
+    except (KeyboardInterrupt, GradbenchError) as error:
+        return comparisons, error
+    return comparisons, None
+
+
+def _studied(limits: Limits, *, is_quiet: bool) -> int:
+    """Measure and print every study, each in a worker of its own; return the exit code."""
+    n_failed = 0
+    with Workers(1, limits) as pool, Display(is_quiet=is_quiet) as display:
+        display.planned(len(claims.names()))
+        for name in claims.names():
+            display.doing(name)
+            reason = claims.missing(name)
+            findings: list[Finding] = []
+            if reason is None:
+                try:
+                    told = pool.alone("study", name=name)
+                    findings = [from_plain(Finding, each) for each in told]
+                except Stopped as stopped:
+                    reason, n_failed = headline(stopped.said), n_failed + 1
+            shown.study(claims.load(name), findings, reason)
+            display.finished()
+    return int(n_failed > 0)
 
 
 def _limits(timeout: str) -> Limits:
@@ -114,29 +150,32 @@ def _limits(timeout: str) -> Limits:
         raise ConfigError(f"--timeout {timeout}: must be a time such as 90s or 10min") from error
 
 
-def _points(sweep: str | None) -> list[list[str]]:
+def _points(sweep: str | None, params: Sequence[str]) -> list[list[str]]:
     """Return the parameters at each point of a sweep, in words; one point where there is none.
 
     Raises:
-        ConfigError: it isn't written as key=value,value.
+        ConfigError: it isn't written as key=value,value, or --param has its key.
     """
     if sweep is None:
         return [[]]
-    key, equals, values = sweep.partition("=")
-    if not (key and equals and values):
+    key, _, words = sweep.partition("=")
+    values = [word.strip() for word in words.split(",")]
+    if not (key and all(values)):
         raise ConfigError(f"--sweep {sweep}: write it as --sweep key=value,value,...")
-    return [[f"{key}={value}"] for value in values.split(",")]
+    if key in {param.partition("=")[0] for param in params}:
+        raise ConfigError(f"--sweep {key}: is set by --param too")
+    return [[f"{key}={value}"] for value in values]
 
 
 def _methods(words: str | None) -> list[str]:
     """Return the methods that are named, all of them where none is.
 
     Raises:
-        MethodError: there is none of a name.
+        MethodError: there is none of a name, or no name at all.
     """
     if words is None:
         return gradients.names()
-    names = [word.strip() for word in words.split(",") if word.strip()]
+    names = [word.strip() for word in words.split(",")]
     for name in names:
         gradients.load(name)
-    return names
+    return [*dict.fromkeys(names)]

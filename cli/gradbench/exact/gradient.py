@@ -59,8 +59,8 @@ class Errors:
     of_own: FloatArray
 
 
-def yardstick(flat: Any, logp: Any) -> Callable[[FloatArray], Exact]:
-    """Return the function of x, shape (ndim,), that gives the exact gradient there.
+class Yardstick:
+    """The exact gradient of a log-density, as a function of x, shape (ndim,).
 
     Args:
         flat: the symbol of x, a vector.
@@ -69,14 +69,17 @@ def yardstick(flat: Any, logp: Any) -> Callable[[FloatArray], Exact]:
     Raises:
         Untranslatable: an Op can't be evaluated in many digits; also at some x alone.
     """
-    from gradbench.exact.graph import Program
 
-    program = Program([flat], [logp])
+    def __init__(self, flat: Any, logp: Any) -> None:
+        from gradbench.exact.graph import Program
 
-    def exact(x: FloatArray) -> Exact:
+        self._program = Program([flat], [logp])
+
+    def __call__(self, x: FloatArray) -> Exact:
+        """Return the gradient at x, and the log-density."""
         agreement, lower = np.inf, None
         for precision in PRECISIONS:
-            higher = _differences(program, x, precision)
+            higher = _differences(self._program, x, precision)
             if higher is None:  # or the digits that were lost are those that make it finite
                 continue
             if lower is not None:
@@ -87,7 +90,19 @@ def yardstick(flat: Any, logp: Any) -> Callable[[FloatArray], Exact]:
         reason = OUTSIDE if lower is None else LOST
         return _unknown(len(x), agreement, reason)
 
-    return exact
+    def value(self, x: FloatArray) -> float:
+        """Return the log-density alone, rounded: the least that a gradient is made of."""
+        import gmpy2
+
+        from gradbench.exact import graph as mp_graph
+
+        with gmpy2.context(precision=PRECISIONS[0]):
+            return float(self._program(mp_graph.exact(x))[0][()])
+
+
+def n_values(ndim: int) -> int:
+    """Return how many log-densities a gradient takes where the first two precisions agree."""
+    return 2 * (1 + 2 * ndim)
 
 
 def errors(gradient: FloatArray, exact: Exact) -> Errors:

@@ -9,6 +9,8 @@ from gradbench.target.density import CompiledDensity
 from gradbench.target.differences import Scheme
 from gradbench.target.target import Target
 
+MATRIX_BYTES = 2**26  # of the points that one call takes: more isn't faster, and then too much
+
 
 def unsuited(target: Target) -> str | None:  # noqa: ARG001 - the protocol's signature
     """Return None: a log-density is all that it takes."""
@@ -34,18 +36,33 @@ class Differences(Way):
         """Of one point: a call for each log-density."""
         return self._pair
 
-    def batched(self) -> Pair:
-        """Return the same of many points, all their log-densities in one call."""
+    def batched(self) -> Pair | None:
+        """Return the same of many points, their log-densities in calls of many.
+
+        None where the points of one gradient, 2 * ndim times ndim numbers, are too many.
+        """
+        ndim, n_each = (
+            self._density.ndim,
+            differences.n_evaluations(self._density.ndim, self._scheme),
+        )
+        n_at_once = MATRIX_BYTES // (8 * n_each * ndim)
+        if n_at_once == 0:
+            return None
         flat, logp = self._density.graph
         function = self._density.batched(flat, [logp])
 
-        def gradient(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        def of_some(points: FloatArray) -> tuple[FloatArray, FloatArray]:
             needed = [differences.points(x, self._scheme, self._step) for x in points]
-            values = function(np.concatenate(needed))[0].reshape(len(points), -1)
+            values = function(np.concatenate(needed))[0].reshape(len(points), n_each)
             slopes = [
                 differences.gradient(of_one, x, self._scheme, self._step)
                 for of_one, x in zip(values, points, strict=True)
             ]
             return values[:, 0], np.array(slopes)
+
+        def gradient(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+            starts = range(0, len(points), n_at_once)
+            values, slopes = zip(*(of_some(points[i : i + n_at_once]) for i in starts), strict=True)
+            return np.concatenate(values), np.concatenate(slopes)
 
         return Pair(lambda points: function(points)[0], gradient)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from gradbench.gradients import Mode, _jax
 from gradbench.target.target import Target
 
@@ -19,11 +17,14 @@ def build(target: Target) -> _jax.Traced:
     """Compile value and gradient."""
     import jax
 
-    axes = np.eye(target.ndim)
+    coordinates = jax.numpy.arange(target.ndim)
 
     def both(density: Any) -> Any:
         def value_and_gradient(x: Any) -> Any:
-            values, slopes = jax.lax.map(lambda axis: jax.jvp(density, (x,), (axis,)), axes)
+            def along(i: Any) -> Any:  # all axes together would be a matrix
+                return jax.jvp(density, (x,), (jax.numpy.zeros_like(x).at[i].set(1.0),))
+
+            values, slopes = jax.lax.map(along, coordinates)
             return values[0], slopes
 
         return value_and_gradient

@@ -38,11 +38,14 @@ class Forward(Way):
         value = density.compiled(flat, [logp])
         tangent, slope = compat.pushed_forward(flat, logp)
         along = density.compiled([flat, tangent], [logp, slope])
-        axes = np.eye(target.ndim)
 
         def gradient(x: FloatArray) -> tuple[float, FloatArray]:
-            passes = [along(x, axis) for axis in axes]
-            return passes[0][0], np.array([slope for _, slope in passes])
+            axis, slopes, here = np.zeros_like(x), np.empty_like(x), 0.0
+            for i in range(len(x)):  # all axes together would be a matrix
+                axis[i] = 1.0
+                here, slopes[i] = along(x, axis)
+                axis[i] = 0.0
+            return here, slopes
 
         self._pair = Pair(lambda x: value(x)[0], gradient)
 

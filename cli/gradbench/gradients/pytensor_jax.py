@@ -10,7 +10,9 @@ EXTRA = "jax"
 
 
 def unsuited(target: Target) -> str | None:
-    """Return why not: an operation has no gradient, or JAX has no such operation."""
+    """Return why not: an operation has no gradient, JAX has no such operation, or no graph."""
+    if target.function is not None:
+        return "the density is a plain function, of which PyTensor has no graph"
     return target.why_no_gradient or target.why_not_on("jax")
 
 

@@ -134,8 +134,8 @@ def points(target: Target) -> FloatArray:
 
 def outside(target: Target, inside: FloatArray) -> FloatArray:
     """Return points (n, ndim) where the density is -inf or NaN: one on a ray from each, if any."""
-    directions = _directions(len(inside), inside.shape[1], seed=1)
-    pushed = [_pushed(target, x, d) for x, d in zip(inside, directions, strict=True)]
+    rays = directions(len(inside), inside.shape[1], seed=1)
+    pushed = [_pushed(target, x, d) for x, d in zip(inside, rays, strict=True)]
     return np.array([x for x in pushed if x is not None]).reshape(-1, inside.shape[1])
 
 
@@ -154,7 +154,7 @@ def probe(built: Evaluator, target: Target | None, at: FloatArray) -> Probe:
     slopes = None
     if gradients is not None:
         slopes = np.full((len(at), N_DIRECTIONS), np.nan)
-        slopes[is_finite] = gradients @ _directions(N_DIRECTIONS, at.shape[1]).T
+        slopes[is_finite] = gradients @ directions(N_DIRECTIONS, at.shape[1]).T
     seen = Probe(
         values.tolist(),
         None if slopes is None else slopes.tolist(),
@@ -250,10 +250,7 @@ def _with_target(seen: Probe, target: Target, at: FloatArray) -> Probe:
     if target.why_no_gradient is not None or not usable.any():
         return seen
     slopes, uncertainties = np.full((2, len(at), N_DIRECTIONS), np.nan)
-    directions = _directions(N_DIRECTIONS, at.shape[1])
-    slopes[usable], uncertainties[usable] = differences.along(
-        target.logdensity_batch, at[usable], directions
-    )
+    slopes[usable], uncertainties[usable] = extrapolated(target, at[usable])
     noise = _relative(uncertainties[usable], _norms(slopes[usable])[:, None])
     return replace(
         seen,
@@ -263,6 +260,12 @@ def _with_target(seen: Probe, target: Target, at: FloatArray) -> Probe:
         is_float32=seen.is_float32
         or bool(np.median(noise) > FLOAT32_NOISE and _has_float32(target)),
     )
+
+
+def extrapolated(target: Target, at: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return derivatives along the fixed directions, (n, n_directions), and their uncertainties."""
+    fixed = directions(N_DIRECTIONS, at.shape[1])
+    return differences.along(target.logdensity_batch, at, fixed)
 
 
 def _jump(target: Target, inside: FloatArray) -> tuple[float, list[float]] | None:
@@ -432,11 +435,11 @@ def _findings(truth: Probe) -> tuple[str, ...]:
     )
 
 
-def _directions(n: int, ndim: int, seed: int = 0) -> FloatArray:
+def directions(n: int, ndim: int, seed: int = 0) -> FloatArray:
     """Return n directions of length 1, shape (n, ndim), always the same ones."""
-    directions = np.random.default_rng(seed).standard_normal((n, ndim))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return directions
+    found = np.random.default_rng(seed).standard_normal((n, ndim))
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 def _signature(values: FloatArray) -> float | None:

@@ -24,11 +24,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradbench import compat, models, samplers
+from gradbench import compat, models, samplers, studies
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray
 from gradbench.errors import GradbenchError
-from gradbench.measure import density_check, gradient_cost, known, machine, saved, slowdown
+from gradbench.measure import (
+    ascent,
+    density_check,
+    gradient_cost,
+    gradient_points,
+    known,
+    machine,
+    saved,
+    slowdown,
+)
 from gradbench.measure.check_model import examine
 from gradbench.measure.result import Measured
 from gradbench.measure.slowdown import Planted
@@ -84,10 +93,11 @@ class Session:
         return dict(to_plain(examine(from_plain(Source, source), params)))
 
     def gradient_points(
-        self, source: dict[str, str | None], params: dict[str, Any], n: int
+        self, source: dict[str, str | None], params: dict[str, Any], n: int, timeout_s: float
     ) -> dict[str, Any]:
         """Return up to n points of a model, and what its gradient is there."""
-        return dict(to_plain(gradient_cost.points(from_plain(Source, source), params, n)))
+        parsed = from_plain(Source, source)
+        return dict(to_plain(gradient_points.points(parsed, params, n=n, timeout_s=timeout_s)))
 
     def gradient_cost(
         self,
@@ -98,7 +108,20 @@ class Session:
     ) -> dict[str, Any]:
         """Return what a way to a model's gradient costs and gives, or why there is none."""
         found = gradient_cost.cost(from_plain(Source, source), params, method, np.array(at))
-        return {"unsuited": found} if isinstance(found, str) else {"cost": to_plain(found)}
+        if isinstance(found, str):
+            return {"unsuited": found}
+        cost, given = found
+        return {"cost": to_plain(cost), "given": to_plain(given)}
+
+    def ascend(
+        self, source: dict[str, str | None], params: dict[str, Any], way: str
+    ) -> dict[str, Any]:
+        """Return where a way to a model's mode leads, and what it takes."""
+        return dict(to_plain(ascent.ascend(from_plain(Source, source), params, way)))
+
+    def study(self, name: str) -> list[dict[str, Any]]:
+        """Return what a study finds."""
+        return [to_plain(finding) for finding in studies.load(name).measure()]
 
     def know(
         self, source: dict[str, str | None], params: dict[str, Any], counted: list[str]
@@ -344,6 +367,8 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "gradient_cost",
             "know",
             "log_densities",
+            "ascend",
+            "study",
             "build",
             "points",
             "probe",

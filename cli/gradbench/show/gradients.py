@@ -14,12 +14,14 @@ from rich.text import Text
 
 from gradbench import gradients as methods
 from gradbench import samplers
-from gradbench import studies as claims
-from gradbench.measure.gradient_cost import STEPS, Cost
+from gradbench.measure.ascent import ARRIVED
+from gradbench.measure.gradient_cost import Cost
+from gradbench.measure.gradient_points import STEPS
 from gradbench.measure.gradients import Comparison, Measured
 from gradbench.results.gradients import GradientRun, exponent
 from gradbench.show.console import bare_table, console, fitted, item, significant, table
 from gradbench.stats.interval import Interval
+from gradbench.studies import Finding, Study
 from gradbench.target import differences
 from gradbench.target.differences import Scheme
 
@@ -57,6 +59,9 @@ def gradients(run: GradientRun, folder: Path, *, to_stderr: bool = False) -> Non
         _head(run, each, to)
         _table(each, to)
         to.print()
+        if each.ascents:
+            to.print(_ascents(each))
+            to.print()
     if len(run.comparisons) > 1:
         to.print(_growth(run))
         to.print()
@@ -68,26 +73,20 @@ def gradients(run: GradientRun, folder: Path, *, to_stderr: bool = False) -> Non
         to.print(item(line))
 
 
-def studies(*, is_quiet: bool) -> int:
-    """Measure every claim of the texts and print it beside what was printed there."""
-    to, n_other = console(), 0
-    for name in claims.names():
-        study = claims.load(name)
-        if not is_quiet:
-            console(sys.stderr).print(Text(f"{name} …", style="dim"))
-        to.print(Text(study.CLAIM, style="bold") + Text(f"  {study.SOURCE}", style="dim"))
-        if remedy := claims.missing(name):
-            to.print(item(f"not measured: {remedy}"))
-            continue
+def study(of: Study, findings: Sequence[Finding], reason: str | None) -> None:
+    """Print a claim of the texts, what was found beside what was printed, or why nothing was."""
+    to = console()
+    to.print(Text(of.CLAIM, style="bold") + Text(f"  {of.SOURCE}", style="dim"))
+    if reason is not None:
+        to.print(item(f"not measured: {reason}"))
+    else:
         shown = table(("", "printed there", "here", "verdict"), ())
-        for finding in study.measure():
+        for finding in findings:
             shown.add_row(finding.what, finding.printed, finding.ours, finding.verdict)
-            n_other += finding.verdict == "not reproduced"
             if finding.note:
                 shown.add_row("", "", Text(finding.note, style="dim"), "")
         to.print(shown)
-        to.print()
-    return 0
+    to.print()
 
 
 def _head(run: GradientRun, each: Comparison, to: Console) -> None:
@@ -111,10 +110,12 @@ def _table(each: Comparison, to: Console) -> None:
         return made
 
     expendable = sorted((c for c in COLUMNS if c.rank < 9), key=lambda column: column.rank)
-    to.print(fitted(COLUMNS, render, to, expendable=expendable, head=lambda column: column.head))
+    if any(one.cost is not None for one in shown):
+        to.print(fitted(COLUMNS, render, to, expendable=expendable, head=lambda c: c.head))
+    told_below = {"", each.points.reason, *each.points.flaws.values()}
     reasons: dict[str, list[str]] = {}
     for one in shown:
-        if one.reason and one.status != "unverified":
+        if one.reason not in told_below:
             reasons.setdefault(f"{one.status}: {one.reason}", []).append(one.method)
     if reasons:
         to.print()
@@ -151,6 +152,33 @@ def _steps(each: Comparison) -> Table:
     return shown
 
 
+def _ascents(each: Comparison) -> Table:
+    """Return what each way to the mode took, and whether it ended at the highest point of all."""
+    shown = table(("way to the mode",), ("evaluations", "CPU s", "short by", "distance"))
+    shown.add_column("arrived")
+    ended = [one for one in each.ascents if one.at is not None]
+    best = max(ended, key=lambda one: one.value, default=None)
+    for one in each.ascents:
+        if one.at is None or best is None or best.at is None:
+            shown.add_row(one.way, "–", "–", "–", "–", one.said)
+            continue
+        short = best.value - one.value
+        shown.add_row(
+            one.way,
+            f"{one.n_evaluations:,}".replace(",", " "),
+            significant(one.cpu_s),
+            _small(short),
+            _small(float(np.abs(one.at - best.at).max())),
+            "yes" if short <= ARRIVED else "no",
+        )
+    shown.caption = (
+        "short by: of the highest log-density; distance: of the coordinate that is farthest from"
+        " its point"
+    )
+    shown.caption_justify = "left"
+    return shown
+
+
 def _best(each: Comparison, scheme: Scheme) -> int | None:
     errors = np.asarray(each.points.steps[scheme])
     return int(np.nanargmin(errors)) if np.isfinite(errors).any() else None
@@ -158,13 +186,15 @@ def _best(each: Comparison, scheme: Scheme) -> int | None:
 
 def _sentences(run: GradientRun) -> list[str]:
     last = run.comparisons[-1]
-    lines = [f"the density: {sentence}" for sentence in last.points.flaws.values()]
+    lines = [] if last.is_complete else ["interrupted: what was done by then"]
+    lines += [f"the density: {sentence}" for sentence in last.points.flaws.values()]
     lines += _cheapest(run)
     lines += _differences(last)
     if last.known_by:
+        n_exact = int(np.isfinite(last.points.exact).all(axis=1).sum())
         lines.append(
-            f"errors are relative to the largest component, at {len(last.points.at)} points,"
-            f" against {last.known_by}"
+            f"errors are relative to the largest component, at {n_exact or len(last.points.at)}"
+            f" points, against {last.known_by}"
         )
     else:
         lines.append(f"errors are not known: {last.points.reason}")
@@ -219,7 +249,7 @@ def _users(each: Comparison) -> list[str]:
     for name in samplers.names():
         if samplers.load(name).uses_gradient and samplers.remedy(name) is None:
             users.setdefault(methods.used_by(name), []).append(name)
-    listed = {one.method for one in each.methods}
+    listed = {one.method for one in each.methods if one.cost is not None}
     return [
         f"{method} is what {', '.join(names)} use{'s' if len(names) == 1 else ''}"
         for method, names in users.items()
@@ -242,6 +272,10 @@ def _cost(one: Measured, figure: Callable[[Cost], float]) -> str:
 
 def _error(one: Measured) -> str:
     return "–" if one.error is None else f"{one.error.largest:.0e}"
+
+
+def _small(value: float) -> str:
+    return "0" if value == 0 else f"{value:.0e}"
 
 
 def _power(interval: Interval | None) -> str:
