@@ -223,7 +223,7 @@ def compare(
     given = {name: of.given for name, of in answers.items() if isinstance(of, Answer)}
     if (reason := _differs(points, given)) is not None:
         points = replace(points, flaws={**points.flaws, "noisy": reason})
-    right = _right(points, given)
+    right = what_is_right(points, given)
     return Comparison(
         params=dict(params),
         points=points,
@@ -234,6 +234,42 @@ def compare(
         ],
         ascents=ascents,
         is_complete=is_complete,
+    )
+
+
+def what_is_right(points: Points, given: Mapping[str, Given]) -> Right:
+    """Return what gradients are compared with: the best that is known.
+
+    That are exact gradients; or, where the graph can't be evaluated in many digits, those of two
+    implementations that have nothing in common and agree; or else slopes from differences.
+    """
+    certain = np.zeros(len(points.at))
+    if np.isfinite(points.exact).any():
+        known_by = f"the graph in {points.n_digits} digits and more"
+        return Right(points.exact, points.rest, certain, None, known_by)
+    able: dict[str, str] = {}  # one of each family
+    for name in given:
+        if gradients.load(name).MODE in {"reverse", "forward"}:
+            able.setdefault(_family(name, points), name)
+    names = list(able.values())
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            here, there = given[one].gradients, given[other].gradients
+            scale = np.abs(here).max(axis=1, keepdims=True)
+            if np.all(np.abs(here - there) <= AGREEING * scale):
+                mean = (here + there) / 2
+                known_by = f"{one} and {other}, which agree"
+                return Right(mean, np.zeros_like(mean), certain, None, known_by)
+    largest = np.abs(points.slopes).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        uncertainties = points.uncertainties.max(axis=1) / largest
+    is_known = uncertainties < UNUSABLE
+    return Right(
+        np.where(is_known[:, None], points.slopes, np.nan),
+        np.zeros_like(points.slopes),
+        uncertainties,
+        directions(N_DIRECTIONS, points.at.shape[1]),
+        "extrapolated differences along four directions" if is_known.any() else "",
     )
 
 
@@ -329,10 +365,11 @@ def _nonfinite(given: Given, points: Points) -> str | None:
 def _other_density(given: Given, points: Points) -> str | None:
     """Return where a method's log-density differs by more than a constant, or None."""
     rounding = FLOAT32_ROUNDING if "single_precision" in points.flaws else VALUE_ROUNDING
-    off = given.values - points.values
-    if not np.isfinite(off).any():
+    finite = np.isfinite(given.values)
+    if not finite.any():
         return None
-    off = np.nan_to_num(np.abs(off - np.nanmedian(off)), posinf=0.0)
+    off = np.where(finite, given.values, points.values) - points.values
+    off = np.where(finite, np.abs(off - np.median(off[finite])), 0.0)
     excess = off - VALUE_TOLERANCE - rounding * np.abs(points.values)
     worst = int(np.argmax(excess))
     if excess[worst] <= 0:
@@ -341,42 +378,6 @@ def _other_density(given: Given, points: Points) -> str | None:
         f"its log-density differs from the model's by more than a constant: at"
         f" {shown(points.at[worst])} it is {given.values[worst]:.10g}, the model's is"
         f" {points.values[worst]:.10g}"
-    )
-
-
-def _right(points: Points, given: Mapping[str, Given]) -> Right:
-    """Return what gradients are compared with: the best that is known.
-
-    That are exact gradients; or, where the graph can't be evaluated in many digits, those of two
-    implementations that have nothing in common and agree; or else slopes from differences.
-    """
-    certain = np.zeros(len(points.at))
-    if np.isfinite(points.exact).any():
-        known_by = f"the graph in {points.n_digits} digits and more"
-        return Right(points.exact, points.rest, certain, None, known_by)
-    able: dict[str, str] = {}  # one of each family
-    for name in given:
-        if gradients.load(name).MODE in {"reverse", "forward"}:
-            able.setdefault(_family(name, points), name)
-    names = list(able.values())
-    for i, one in enumerate(names):
-        for other in names[i + 1 :]:
-            here, there = given[one].gradients, given[other].gradients
-            scale = np.abs(here).max(axis=1, keepdims=True)
-            if np.all(np.abs(here - there) <= AGREEING * scale):
-                mean = (here + there) / 2
-                known_by = f"{one} and {other}, which agree"
-                return Right(mean, np.zeros_like(mean), certain, None, known_by)
-    largest = np.abs(points.slopes).max(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        uncertainties = points.uncertainties.max(axis=1) / largest
-    is_known = uncertainties < UNUSABLE
-    return Right(
-        np.where(is_known[:, None], points.slopes, np.nan),
-        np.zeros_like(points.slopes),
-        uncertainties,
-        directions(N_DIRECTIONS, points.at.shape[1]),
-        "extrapolated differences along four directions" if is_known.any() else "",
     )
 
 
@@ -434,7 +435,7 @@ def _status_of(
     is_resolved = right.along is None
     is_rounding = bool((errors <= allowed).all())
     if is_resolved and is_rounding:
-        return "exact"
+        return "approximate" if mode == "finite" else "exact"  # by luck, as of a parabola
     by_nature = WRONG if is_resolved else RESOLVED
     limit = max({"finite": UNUSABLE, "own": INEXACT_GRADIENT}.get(mode, by_nature), *allowed)
     if largest > by_nature and "single_precision" in points.flaws:
@@ -442,4 +443,5 @@ def _status_of(
         return "single_precision" if is_possible else "wrong"
     if largest > limit:
         return "wrong"
-    return "unverified" if not is_resolved and mode != "finite" else "approximate"
+    is_shown = is_resolved or mode == "finite" or largest > by_nature
+    return "approximate" if is_shown else "unverified"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,6 @@ class GradientRun:
         """Whether a gradient or a density is broken."""
         return any(one.is_failure for one in self.comparisons)
 
-    def of(self, method: str) -> list[Measured]:
-        """Return one method's results, in the order of the comparisons."""
-        return [one for each in self.comparisons for one in each.methods if one.method == method]
-
     @property
     def methods(self) -> list[str]:
         """The names of the methods, in the order that was asked for."""
@@ -61,9 +58,10 @@ def exponent(run: GradientRun, method: str) -> Interval | None:
     It takes three dimensions at least.
     """
     costs: dict[float, list[float]] = {}
-    for each, measured in zip(run.comparisons, run.of(method), strict=True):
-        if measured.cost is not None:
-            costs.setdefault(float(each.ndim), []).append(measured.cost.own.estimate)
+    for each in run.comparisons:
+        for one in each.methods:
+            if one.method == method and one.cost is not None:
+                costs.setdefault(float(each.ndim), []).append(one.cost.own.estimate)
     if len(costs) < MIN_POINTS:
         return None
     return Interval(
@@ -78,7 +76,9 @@ def save(root: Path, run: GradientRun) -> Path:
         SaveError: it can't be made.
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    folder = root / f"gradients-{slug(Path(run.model).stem)}" / stamp
+    runs = root / f"gradients-{slug(Path(run.model).stem)}"
+    names = (stamp if i == 1 else f"{stamp}-{i}" for i in count(1))
+    folder = next(runs / name for name in names if not (runs / name).exists())
     try:
         folder.mkdir(parents=True)
     except OSError as error:
