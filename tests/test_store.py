@@ -39,7 +39,7 @@ if moment == "before run.json":
     write = store.write
     store.write = lambda path, text: kill() if path.name == "run.json" else write(path, text)
 if moment == "before its name":
-    store._named = kill
+    store.named = kill
 folder = store.create(root, BENCHMARK, {{}})
 with store.locked(folder):
     folder.add(CellResult(CELL, "failed", "old"))

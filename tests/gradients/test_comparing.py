@@ -255,10 +255,10 @@ def test_csv_has_a_row_for_each_method_and_point(sweep: GradientRun) -> None:
 
 
 def test_a_sweep_is_shown_with_its_growth(
-    sweep: GradientRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sweep: GradientRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each dimension's table, the growth of each method, and what follows in sentences."""
-    shown.gradients(sweep, tmp_path)
+    shown.gradients(sweep)
     out = capsys.readouterr().out
     assert "1000 dimensions" in out
     assert "grows as dim^" in out
@@ -270,11 +270,11 @@ def test_a_sweep_is_shown_with_its_growth(
     assert "against the graph in 60 digits" in " ".join(out.split())
 
 
-def test_ways_to_the_mode_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ways_to_the_mode_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """The table tells evaluations, how much each is short by, and who arrived."""
     planted = {"Nelder-Mead, no gradient": Stopped("timeout", "not done after 60 s")}
     run = GradientRun("normal", {}, [compared(is_optimized=True, planted=planted)])
-    shown.gradients(run, tmp_path)
+    shown.gradients(run)
     lines = capsys.readouterr().out.splitlines()
     exact, two = (next(x for x in lines if word in x) for word in ("exact gradient ", "2-point"))
     assert exact.split()[-1] == "yes"
@@ -283,30 +283,28 @@ def test_ways_to_the_mode_are_shown(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("ndim", [1, 3])
-def test_one_dimension_is_singular(
-    ndim: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_dimension_is_singular(ndim: int, capsys: pytest.CaptureFixture[str]) -> None:
     """A scalar model has one dimension."""
-    shown.gradients(GradientRun("normal", {}, [compared(ndim)]), tmp_path)
+    shown.gradients(GradientRun("normal", {}, [compared(ndim)]))
     assert ("1 dimension\n" in capsys.readouterr().out) == (ndim == 1)
 
 
-def test_a_flaw_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flaw_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """What is wrong with the density itself is said first below the tables."""
     one = compared()
     flawed = replace(one, points=replace(one.points, flaws={"jump": "it jumps by 0.5 near x"}))
     run = GradientRun("normal", {}, [flawed])
-    shown.gradients(run, tmp_path)
+    shown.gradients(run)
     assert "• the density: it jumps by 0.5 near x" in capsys.readouterr().out
     assert run.is_failure
 
 
 def test_where_nothing_could_be_measured_only_reasons_are_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Without any cost there is no table, and no sentence about one."""
     planted = {name: {"unsuited": "it is no graph"} for name in COSTS}
-    shown.gradients(GradientRun("normal", {}, [compared(planted=planted)]), tmp_path)
+    shown.gradients(GradientRun("normal", {}, [compared(planted=planted)]))
     out = capsys.readouterr().out
     assert "unsuited: it is no graph" in out
     assert "cost, in its" not in out

@@ -96,8 +96,9 @@ def command(
         run = GradientRun(use, machine, comparisons)
         folder = kept.save(root, run)
         printed = exported((csv, lambda: kept.as_csv(run)), (json, lambda: records.to_json(run)))
-        shown.gradients(run, folder, to_stderr=bool(printed))
+        shown.gradients(run, to_stderr=bool(printed))
         click.echo(printed, nl=False)
+        shown.folder(folder)
     if ended is not None:
         raise ended
     return int(run.is_failure)

@@ -18,7 +18,7 @@ def command(results: Path) -> None:
         table.results(export.from_csv(results))
         return
     if (compared := gradients.load(results)) is not None:
-        shown_gradients(compared, results)
+        shown_gradients(compared)
         return
     stored = store.read(results)
     found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)

@@ -10,7 +10,6 @@ from gradbench import models, timing
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError, pip_install
 from gradbench.exact.gradient import Exact, Yardstick, n_values
-from gradbench.exact.graph import Untranslatable
 from gradbench.measure import density_check
 from gradbench.models import Source
 from gradbench.target import differences
@@ -109,6 +108,8 @@ def points(source: Source, params: dict[str, Any], *, n: int, timeout_s: float) 
 
 def _exact(target: Target, at: FloatArray, *, within_s: float) -> tuple[list[Exact], str]:
     """Return what is exact at points (n, ndim), and why some of it isn't known."""
+    from gradbench.exact.graph import Untranslatable  # imports PyTensor
+
     nothing = np.full(target.ndim, np.nan)
     unknown = Exact(np.nan, nothing, nothing, np.inf, 0)
     found: list[Exact] = []

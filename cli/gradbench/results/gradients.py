@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +75,13 @@ def save(root: Path, run: GradientRun) -> Path:
         SaveError: it can't be made.
     """
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    runs = root / f"gradients-{slug(Path(run.model).stem)}"
-    names = (stamp if i == 1 else f"{stamp}-{i}" for i in count(1))
-    folder = next(runs / name for name in names if not (runs / name).exists())
+    parent = root / f"gradients-{slug(Path(run.model).stem)}"
     try:
-        folder.mkdir(parents=True)
+        with store.new_folder(parent, stamp) as scratch:
+            store.write(scratch / FILE, records.to_json(run))
+            return store.named(scratch, parent, stamp)
     except OSError as error:
-        raise SaveError(f"{folder}: can't be made: {error.strerror}") from error
-    store.write(folder / FILE, records.to_json(run))
-    return folder
+        raise SaveError(f"{root}: can't make a results folder: {error.strerror}") from error
 
 
 def load(folder: Path) -> GradientRun | None:

@@ -113,7 +113,7 @@ def create(root: Path, benchmark: Benchmark, about: Mapping[str, Any]) -> RunFol
             write(scratch / "config.yaml", loading.dump(benchmark))
             started = {"schema_version": SCHEMA_VERSION, "started": stamp, **about}
             write(scratch / "run.json", records.to_json(started))
-            return RunFolder(_named(scratch, parent, stamp))
+            return RunFolder(named(scratch, parent, stamp))
     except OSError as error:
         raise SaveError(f"{root}: can't make a results folder: {error.strerror}") from error
 
@@ -136,6 +136,22 @@ def new_folder(parent: Path, name: str) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def named(scratch: Path, parent: Path, name: str) -> Path:
+    """Rename a folder to ``parent/name``, or ``name-2`` and so on where another run was as quick.
+
+    Return its new path.
+    """
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            return scratch.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+            number += 1
 
 
 @contextmanager
@@ -222,22 +238,6 @@ def write(path: Path, text: str) -> None:
         raise SaveError(f"{path}: can't be written: {error.strerror}") from error
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _named(scratch: Path, parent: Path, name: str) -> Path:
-    """Rename a folder to ``parent/name``, or ``name-2`` and so on where another run was as quick.
-
-    Return its new path.
-    """
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            return scratch.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-            number += 1
 
 
 def _sweep(folder: Path, *, is_held: bool = False) -> None:

@@ -53,8 +53,8 @@ COLUMNS = (
 )
 
 
-def gradients(run: GradientRun, folder: Path, *, to_stderr: bool = False) -> None:
-    """Print a comparison and what follows from it; ``folder`` is where it is kept."""
+def gradients(run: GradientRun, *, to_stderr: bool = False) -> None:
+    """Print a comparison and what follows from it."""
     to = console(sys.stderr if to_stderr else None)
     for each in run.comparisons:
         _head(run, each, to)
@@ -70,8 +70,13 @@ def gradients(run: GradientRun, folder: Path, *, to_stderr: bool = False) -> Non
     if any(np.isfinite(errors).any() for errors in last.points.steps.values()):
         to.print(_steps(last))
         to.print()
-    for line in (*_sentences(run), f"kept in {folder}"):
+    for line in _sentences(run):
         to.print(item(line))
+
+
+def folder(path: Path) -> None:
+    """Print where a comparison is kept."""
+    console(sys.stderr).print(f"results: {path}", soft_wrap=True)
 
 
 def study(of: Study, findings: Sequence[Finding], reason: str | None) -> None:
