@@ -31,6 +31,7 @@ benchmarks: $(READY)  ## what gradbench itself costs, as ratios
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/gradients.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -198,10 +198,10 @@ def _sentences(run: GradientRun) -> list[str]:
     lines += _cheapest(run)
     lines += _differences(last)
     if last.known_by:
-        n_exact = int(np.isfinite(last.points.exact).all(axis=1).sum())
+        n = int(np.isfinite(last.points.exact).all(axis=1).sum()) or len(last.points.at)
         lines.append(
-            f"errors are relative to the largest component, at {n_exact or len(last.points.at)}"
-            f" points, against {last.known_by}"
+            f"errors are relative to the largest component, at {n} point{'' if n == 1 else 's'},"
+            f" against {last.known_by}"
         )
     else:
         lines.append(f"errors are not known: {last.points.reason}")
