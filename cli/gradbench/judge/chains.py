@@ -150,7 +150,8 @@ def joined(contents: Sequence[Content], *, are_walkers: bool) -> tuple[Chains, t
     chains: list[tuple[Chain, Any]] = []
     groups: list[int] = []
     for number, content in enumerate(contents):
-        order = [content.names.index(name) for name in first.names]
+        place = {name: i for i, name in enumerate(content.names)}
+        order = [place[name] for name in first.names]
         for chain in content.chains:
             groups.append(number if are_walkers else len(groups))
             chains.append((chain, slice(None) if order == sorted(order) else order))
