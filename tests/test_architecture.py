@@ -38,6 +38,7 @@ ORDER = [
     "measure",
     "results",
     "references",
+    "testing",
     "gate",
     "judge",
     "show",

@@ -63,14 +63,16 @@ def test_commands_are_real(page: str, line: str) -> None:
 
 @pytest.mark.parametrize(("page", "text"), CONFIGS, ids=[name for name, _ in CONFIGS])
 def test_configs_are_read(page: str, text: str, tmp_path: Path) -> None:
-    """Every config that a page shows is one, but for model files that a reader is to have."""
+    """Every config that a page shows is one, but for files that a reader is to have."""
     plain = yaml.safe_load(text)
     for section in ("models", "samplers"):
         if section not in plain:
             pytest.skip("a part of a config")
-    for entry in plain["models"].values():
-        if isinstance(entry, dict) and str(entry.get("use", "")).startswith("./"):
-            (tmp_path / entry["use"]).write_text("def model(**params):\n    ...\n")
+    bodies = {"models": "def model(**params): ...\n", "samplers": "def sample(*_): ...\n"}
+    for section, body in bodies.items():
+        for entry in plain[section].values():
+            if isinstance(entry, dict) and str(entry.get("use", "")).startswith("./"):
+                (tmp_path / entry["use"]).write_text(body)
     try:
         loading.read(text, page, tmp_path)
     except ConfigError as error:

@@ -1,13 +1,18 @@
 """What a sampler returns: draws, what they belong to, and what they cost in evaluations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradbench.errors import SamplerError
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+MIN_DRAWS = 4  # of a chain: its halves have a variance each
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +68,31 @@ class Draws:
     weights: FloatArray | None = None
     families: IntArray | None = None
     log_evidence: tuple[float, float] | None = None
+
+    def require(self, ndim: int) -> None:
+        """Raise what is wrong with the form of these draws; what isn't finite is left to others.
+
+        Raises:
+            SamplerError: a shape or a type isn't as promised, a count is negative or no number.
+        """
+        shape = np.shape(self.values)
+        if len(shape) != 3 or shape[2] != ndim or shape[0] < 1:
+            raise SamplerError(
+                f"its draws are of shape {shape}; they must be of shape (chains, draws, {ndim})"
+            )
+        if getattr(self.values, "dtype", None) != np.float64:
+            raise SamplerError("its draws must be a NumPy array of float64")
+        if shape[1] < MIN_DRAWS:
+            raise SamplerError(f"it kept {shape[1]} draws of a chain; {MIN_DRAWS} are the fewest")
+        promised: dict[str, tuple[Any, tuple[int, ...]]] = {"groups": (self.groups, shape[:1])}
+        promised |= {f"stats[{name!r}]": (stat, shape[:2]) for name, stat in self.stats.items()}
+        for name in ("weights", "families"):
+            if (array := getattr(self, name)) is not None:
+                promised[name] = (array, shape[1:2])
+        for name, (array, expected) in promised.items():
+            if np.shape(array) != expected:
+                raise SamplerError(f"its {name} are of shape {np.shape(array)}, not {expected}")
+        for field_ in fields(self.evaluations):
+            count = getattr(self.evaluations, field_.name)
+            if not isinstance(count, int | np.integer) or count < 0:
+                raise SamplerError(f"its evaluations' {field_.name} is {count!r}: no count")

@@ -2,10 +2,11 @@
 
 The function is ``sample(density, start, options, rng, clock)``. It returns the kept draws, an array
 (chains, draws, ndim), or (draws, ndim) of one chain; or ``Draws``, where chains are not independent
-or there is more to say.
+or there is more to say. What it evaluated by ``density`` is counted, whatever such ``Draws`` say.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class Clock:
         self._density, self._stopwatch = density, stopwatch
         self._phase: Phase | None = None
         self._seen = (0, 0)
+        self._has_sampled = False
         self._spent = {"warmup": np.zeros(2, dtype=int), "sampling": np.zeros(2, dtype=int)}
 
     def warmup(self) -> None:
@@ -79,15 +81,24 @@ class Clock:
         self._enter("sampling")
 
     def stop(self) -> Evaluations:
-        """Return the evaluations of both phases, and stop."""
+        """Return the evaluations of both phases, and stop.
+
+        Raises:
+            SamplerError: sampling never began, so that its draws would cost nothing.
+        """
         self._stopwatch.stop()
         self._settle()
+        if not self._has_sampled:
+            raise SamplerError(
+                "sample() never said that warm-up is over: it must call clock.sampling()"
+            )
         (logp_warmup, grad_warmup), (logp, grad) = self._spent.values()
         return Evaluations(int(logp_warmup), int(logp), int(grad_warmup), int(grad))
 
     def _enter(self, phase: Phase) -> None:
         self._settle()
         self._phase = phase
+        self._has_sampled |= phase == "sampling"
         self._stopwatch.start(phase)
 
     def _settle(self) -> None:
@@ -134,7 +145,8 @@ class Plain(sampler.OfAnyLength[sampler.Options]):
         found = self._sample(density, start.copy(), options, rng, clock)
         evaluations = clock.stop()
         if isinstance(found, Draws):
-            return found
+            is_counted = density.n_logp + density.n_grad > 0
+            return replace(found, evaluations=evaluations) if is_counted else found
         values = _whole(found, self._target.ndim)
         return Draws(values=values, groups=np.arange(len(values)), evaluations=evaluations)
 

@@ -153,6 +153,8 @@ class Sampler:
             can't be compiled by the backend.
         uses_gradient: whether it evaluates gradients; ``USES_GRADIENT``, False by default.
         libraries: what it imports, by import name; ``LIBRARIES``, none by default.
+        install: the command that installs them, where their import names don't say it;
+            ``INSTALL``.
         extra: the extra of gradbench that installs them; ``EXTRA``, none by default.
         detuned: options that make it worse on purpose, which ``gradbench selftest`` must catch;
             ``DETUNED``, none by default.
@@ -165,5 +167,6 @@ class Sampler:
     unsuited: Callable[[Target, Any], str | None]
     uses_gradient: bool = False
     libraries: tuple[str, ...] = ()
+    install: str = ""
     extra: str = ""
     detuned: Mapping[str, Any] = field(default_factory=dict)

@@ -29,6 +29,7 @@ class _Commands(click.Group):
         "reference": "Make a model's reference moments by a long, checked run.",
         "gradients": "Compare ways to a log-density's gradient: cost, growth and error.",
         "check-model": "Check a model of your own, and say which samplers suit it.",
+        "check-sampler": "Check a sampler of your own: its promises, and its moments.",
         "list": "List the samplers, models and configs there are.",
         "schema": "Print the JSON Schema of a config, for editors.",
     }

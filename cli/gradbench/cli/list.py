@@ -6,6 +6,8 @@ import click
 
 from gradbench import models, posteriordb, samplers
 from gradbench.config import loading
+from gradbench.errors import DISTRIBUTION
+from gradbench.samplers._asked import ask
 from gradbench.show import catalogue
 
 
@@ -17,11 +19,16 @@ def command() -> None:
 @command.command("samplers")
 @click.argument("name", required=False)
 def samplers_(name: str | None) -> None:
-    """List the samplers; with NAME, one sampler's options and an example."""
+    """List the samplers; with NAME, or ./my_sampler.py, one's options and an example."""
     if name is None:
-        catalogue.samplers({known: samplers.load(known) for known in samplers.names()})
+        sources = {
+            known: samplers.find(f"{DISTRIBUTION}:{known}", Path()) for known in samplers.names()
+        }
+        found = {known: ask(source) for known, source in sources.items()}
+        catalogue.samplers(found, samplers.offered())
     else:
-        catalogue.sampler(name, samplers.load(name))
+        source = samplers.find(name, Path())
+        catalogue.sampler(name if source.digest else source.use, ask(source))
 
 
 @command.command("models")

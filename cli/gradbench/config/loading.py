@@ -12,6 +12,7 @@ from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, Samp
 from gradbench.config.problems import invalid, not_a_config, refuse, unfit
 from gradbench.config.yaml_source import MAX_BYTES, Document
 from gradbench.errors import ConfigError, SamplerError, did_you_mean
+from gradbench.samplers import find as find_sampler
 from gradbench.samplers._asked import ask
 
 Overrides = Sequence[str] | Mapping[str, Any]
@@ -98,20 +99,47 @@ def model(
     Raises:
         ModelError, ConfigError: there is no such model, or it has no such parameter.
     """
-    values = {}
-    for assignment in params:
-        key, equals, text = assignment.partition("=")
-        if not (equals and key):
-            raise ConfigError(f"--param {assignment}: write it as --param key=value")
-        values[key] = Document(f"value: {text}", f"--param {key}").value["value"]
-    entry = ModelEntry(use=use, data=data, posteriordb=posteriordb, params=values)
+    given = values(params, "--param")
+    entry = ModelEntry(use=use, data=data, posteriordb=posteriordb, params=given)
     signature = models.signature(entry.source(Path()))
     refuse(
         ConfigError(f"--param {name}: {refusal}")
-        for name in values
+        for name in given
         if (refusal := signature.refusal(name)) is not None
     )
     return entry
+
+
+def values(assignments: Sequence[str], flag: str) -> dict[str, Any]:
+    """Return what ``key=value`` assignments of a command's flag set, each value read as YAML.
+
+    Raises:
+        ConfigError: one is written otherwise.
+    """
+    found = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not (equals and key):
+            raise ConfigError(f"{flag} {assignment}: write it as {flag} key=value")
+        found[key] = Document(f"value: {text}", f"{flag} {key}").value["value"]
+    return found
+
+
+def samplers(assignments: Sequence[str], benchmark: Benchmark, flag: str) -> dict[str, str]:
+    """Return what ``label=use`` assignments of a command's flag load, paths made absolute.
+
+    Raises:
+        ConfigError: one is written otherwise, or names no sampler of the benchmark.
+        SamplerError: there is no such sampler.
+    """
+    found = {}
+    for assignment in assignments:
+        label, equals, use = assignment.partition("=")
+        if not equals or label not in benchmark.samplers:
+            known = ", ".join(benchmark.samplers)
+            raise ConfigError(f"{flag} {assignment}: write it as LABEL=USE, LABEL one of {known}")
+        found[label] = find_sampler(use, Path()).use
+    return found
 
 
 def only(benchmark: Benchmark, labels: Sequence[str]) -> Benchmark:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gradbench import samplers
 from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
+from gradbench.errors import SamplerError
 from gradbench.models import Source
 from gradbench.records import from_plain
 from gradbench.target.starts import Init
@@ -175,6 +176,9 @@ def _samplers(
         source, swept = entry.source(Path()), list(points(entry.sweep))
         chosen = entry.chosen(Path(), [point for _, point in swept])
         for (suffix, _), one in zip(swept, chosen, strict=True):
+            if one.errors:
+                (place, *_), said = one.errors[0]["loc"] or ("options",), one.errors[0]["msg"]
+                raise SamplerError(f"samplers.{label}.{place}: {source.use}: {said}")
             yield label + suffix, source, one.options, one.defaults
 
 

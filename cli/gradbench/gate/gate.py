@@ -48,11 +48,21 @@ class Variant:
         name: of the side; stands in the name of its results folder.
         python: the interpreter of its workers.
         planted: what makes it dearer on purpose, by model and sampler.
+        uses: what loads samplers on this side, by label, where it isn't what the config says.
     """
 
     name: str
     python: str = sys.executable
     planted: Mapping[Key, Planted] = field(default_factory=dict)
+    uses: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, benchmark: Benchmark) -> Benchmark:
+        """Return what a benchmark is on this side."""
+        entries = {
+            label: entry.model_copy(update={"use": self.uses.get(label, entry.use)})
+            for label, entry in benchmark.samplers.items()
+        }
+        return benchmark.model_copy(update={"samplers": entries})
 
 
 def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Comparison:
@@ -175,20 +185,23 @@ def ab(
     benchmark = benchmark.model_copy(update={"replicates": looks[-1].n_replicates})
     cells = planning.cells(benchmark)
     with ExitStack() as stack:
-        runners, folders = [], []
+        runners, folders, plans = [], [], []
         for variant in variants:
             runner = Runner(benchmark, display, python=variant.python, planted=variant.planted)
             runners.append(stack.enter_context(runner))
-            runner.preflight([cell for cell in cells if cell.replicate == 0])
+            plans.append({cell.place: cell for cell in planning.cells(variant.of(benchmark))})
+            runner.preflight([cell for cell in plans[-1].values() if cell.replicate == 0])
         for variant, runner in zip(variants, runners, strict=True):
             about = {"machine": runner.machine(), "models": execute.fingerprints(cells)}
-            named = benchmark.model_copy(update={"name": f"{benchmark.name}-{variant.name}"})
+            name = f"{benchmark.name}-{variant.name}"
+            named = variant.of(benchmark).model_copy(update={"name": name})
             folders.append(store.create(root, named, about))
         blocks = _Blocks(cells, display, size=PER_PROCESS, n_sides=2)
 
         def take(look: Look, undecided: set[Key] | None) -> tuple[Side, Side]:
             for block in blocks.until(look, undecided):
-                _by_turns(runners, folders, block, display)
+                both = [[plan[cell.place] for cell in block] for plan in plans]
+                _by_turns(runners, folders, both, display)
             first, second = map(_side, folders)
             return first, second
 
@@ -235,11 +248,14 @@ class _Blocks:
 def _by_turns(
     runners: Sequence[Runner],
     folders: Sequence[RunFolder],
-    block: Sequence[Cell],
+    blocks: Sequence[Sequence[Cell]],
     display: Display,
 ) -> None:
-    """Run a block on both sides, cell by cell: A B, B A, A B and so on."""
-    runs = [(runner.run(block), folder) for runner, folder in zip(runners, folders, strict=True)]
+    """Run a block on both sides, each its own form of it, cell by cell: A B, B A, A B and so on."""
+    runs = [
+        (runner.run(block), folder)
+        for runner, folder, block in zip(runners, folders, blocks, strict=True)
+    ]
     for turn in cycle((runs, runs[::-1])):
         n_found = 0
         for run, folder in turn:

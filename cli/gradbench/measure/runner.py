@@ -15,14 +15,16 @@ from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
-from gradbench.measure import density_check, preflight, statuses, workers
+from gradbench.measure import check_sampler, density_check, preflight, statuses, workers
 from gradbench.measure.check_model import Examination
+from gradbench.measure.check_sampler import Line
 from gradbench.measure.density_check import DensityCheck, Probe
 from gradbench.measure.preflight import MustSuit, first_of_each
 from gradbench.measure.result import CellResult, Measured
 from gradbench.measure.slowdown import Planted
 from gradbench.measure.workers import Observer, Stopped, Workers
 from gradbench.models import Source
+from gradbench.records import from_plain
 
 
 class Runner:
@@ -117,16 +119,34 @@ class Runner:
                 planted[cell.key] = Planted(work=work)
         return planted
 
+    def suits(self, cell: Cell) -> bool:
+        """Return whether a cell's sampler can run on its model, as far as a preflight told."""
+        return cell.key not in self._unsuited
+
+    def promises(self, cell: Cell) -> list[Line]:
+        """Return what becomes of each promise of a cell's sampler, from its worker."""
+        try:
+            found = self._workers.warm(cell).call("promises", cell=cell.to_json())
+        except Stopped as stopped:
+            return [Line(check_sampler.RUNS, "failed", f"{stopped.status}: {stopped.said}")]
+        return [from_plain(Line, line) for line in found]
+
     def run(
-        self, cells: Sequence[Cell], save_to: Path | None = None
+        self, cells: Sequence[Cell], save_to: Path | None = None, *, stays_warm: bool = False
     ) -> Iterator[DensityCheck | CellResult]:
         """Yield each model's density check, then each cell's result as it is finished.
 
-        May be called again with more replicates: what was checked is not checked again.
+        May be called again with more replicates: what was checked is not checked again. Workers
+        that stay warm are for those of the same model; ``cool`` ends them.
         """
         for label, group in groupby(cells, key=lambda cell: cell.model):
             yield from self._run_model(label, list(group), save_to)
-            self._workers.close_all()
+            if not stays_warm:
+                self.cool()
+
+    def cool(self) -> None:
+        """End the workers of a model that is done."""
+        self._workers.close_all()
 
     def _run_model(
         self, label: str, cells: list[Cell], save_to: Path | None

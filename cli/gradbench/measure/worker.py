@@ -14,9 +14,10 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
+from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ import numpy.typing as npt
 from gradbench import compat, models, samplers, studies
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray
-from gradbench.errors import GradbenchError
+from gradbench.errors import GradbenchError, SamplerError
 from gradbench.measure import (
     ascent,
+    check_sampler,
     density_check,
     gradient_cost,
     gradient_points,
@@ -61,6 +63,7 @@ class Session:
         self._target: Target | None = None
         self._built: Built | None = None
         self._options: Options | None = None
+        self._given: Mapping[str, Any] = {}
         self._backend = ""
         self._versions: dict[str, str] = {}
         self._compiling = self._recompiling = Duration()
@@ -91,6 +94,12 @@ class Session:
     def examine(self, source: dict[str, str | None], params: dict[str, Any]) -> dict[str, Any]:
         """Return what there is to say of a model on its own."""
         return dict(to_plain(examine(from_plain(Source, source), params)))
+
+    def promises(self, cell: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what becomes of each promise of a cell's sampler, on the cell's model."""
+        sampler = _sampler(parsed := Cell.from_json(cell))
+        options = sampler.options(**parsed.options)
+        return [to_plain(line) for line in check_sampler.promises(sampler, self.target, options)]
 
     def gradient_points(
         self, source: dict[str, str | None], params: dict[str, Any], n: int, timeout_s: float
@@ -162,6 +171,7 @@ class Session:
         # mapped as the draws will take, or the first replicate alone would pay.
         np.ones((options.n_starts, options.tune + options.draws, target.ndim))
         self._target, self._built, self._options = target, built, options
+        self._given = parsed.options
         self._backend = compat.backend_name(options.backend)
         self._versions = _versions(parsed)
         spent = stopwatch.timing.compile
@@ -193,13 +203,23 @@ class Session:
     def sample(self, cell: dict[str, Any], save: str | None) -> dict[str, Any]:
         """Run one cell; return what was measured. ``save`` names the file for its draws."""
         parsed = Cell.from_json(cell)
+        if parsed.options != self._given:
+            # A check of a sampler runs it at other lengths, on what was compiled.
+            sampler = _sampler(parsed)
+            self._options, self._given = sampler.options(**parsed.options), parsed.options
+            self._built = sampler.build(self.target, self._options)
         assert self._options is not None
         load = machine.load()
         machine.start_peak_memory()
         rng = np.random.default_rng(parsed.start_seed)
         start = self.target.starts.find(parsed.init, rng, self._options.n_starts)
         stopwatch = Stopwatch()
-        draws = self.built.sample(start, seed=parsed.seed, stopwatch=stopwatch)
+        draws = self.built.sample(start.copy(), seed=parsed.seed, stopwatch=stopwatch)
+        if not isinstance(draws, Draws):
+            raise SamplerError(f"it returned a {type(draws).__name__}, not Draws")
+        draws.require(self.target.ndim)
+        if stopwatch.timing.sampling.wall_s == 0:
+            raise SamplerError("it never started the phase 'sampling' on the stopwatch")
         measured = self._measure(
             draws,
             start,
@@ -294,7 +314,8 @@ def _versions(cell: Cell) -> dict[str, str]:
         return found
     if origin.digest:
         return {Path(origin.use).name: origin.digest[:12], **found}
-    return {origin.distribution: origin.version, **found}
+    # The environment under test may have another version than the one that planned.
+    return {origin.distribution: metadata.version(origin.distribution), **found}
 
 
 def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Target, Built, Options]:
@@ -363,6 +384,7 @@ def serve(connection: "Connection[Any, Any]") -> None:
             "describe",
             "shapes",
             "examine",
+            "promises",
             "gradient_points",
             "gradient_cost",
             "know",

@@ -32,6 +32,22 @@ class Display(Observer, Protocol):
         """So many more cells are done."""
 
 
+class Silent:
+    """A display that shows nothing."""
+
+    def planned(self, n: int) -> None:
+        """Show nothing."""
+
+    def finished(self, n: int = 1) -> None:
+        """Show nothing."""
+
+    def compiling(self, model: str, sampler: str) -> None:
+        """Show nothing."""
+
+    def sampling(self, cell: Cell) -> None:
+        """Show nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Where the results are, what they say, and whether the run was interrupted."""

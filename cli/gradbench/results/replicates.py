@@ -56,9 +56,9 @@ def against_reference(group: Sequence[CellResult]) -> Shared:
         return Shared({})
     if len(runs) < 2:
         return _alone(runs[0])
-    claims = list(_claims(runs))
-    columns = {name: value for claim in claims for name, value in _columns(claim).items()}
-    contradictions = (said for claim in claims if (said := _contradiction(claim)) is not None)
+    claimed = list(claims(runs))
+    columns = {name: value for claim in claimed for name, value in _columns(claim).items()}
+    contradictions = (said for claim in claimed if (said := _contradiction(claim)) is not None)
     return Shared(columns, *next(contradictions, ()))
 
 
@@ -80,7 +80,7 @@ def _alone(run: Measured) -> Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Claim:
+class Claim:
     """What replicates claim of one moment, of the parameters where it is known in all of them.
 
     Attributes:
@@ -102,18 +102,20 @@ class _Claim:
 
     @property
     def calibration(self) -> Calibration:
+        """Claimed ESS over the ESS that the errors allow."""
         return diagnostics.calibration(
             self.ess, self.error, n_independent=self.n_independent, reference_se=self.error_se
         )
 
 
-def _claims(runs: Sequence[Measured]) -> Iterator[_Claim]:
+def claims(runs: Sequence[Measured]) -> Iterator[Claim]:
+    """Yield what these runs claim of means and of second moments, where they are known."""
     for of, moment_of in (("mean", of_mean), ("second moment", of_square)):
         moments = [moment_of(run) for run in runs]
         error = np.array([moment.error for moment in moments])
         known = np.isfinite(error).all(axis=0)
         if known.any():
-            yield _Claim(
+            yield Claim(
                 of=of,
                 parameters=np.array(runs[0].parameters)[known],
                 ess=np.array([moment.ess for moment in moments])[:, known],
@@ -125,7 +127,7 @@ def _claims(runs: Sequence[Measured]) -> Iterator[_Claim]:
             )
 
 
-def _columns(claim: _Claim) -> dict[str, float | None]:
+def _columns(claim: Claim) -> dict[str, float | None]:
     judged = claim.calibration
     name = "calibration" if claim.of == "mean" else "square_calibration"
     columns = _with_bounds(name, *astuple(judged))
@@ -142,7 +144,7 @@ def _with_bounds(name: str, *values: float | np.floating) -> dict[str, float | N
     return dict(zip(names, map(number, values), strict=True))
 
 
-def _contradiction(claim: _Claim) -> tuple[str, str] | None:
+def _contradiction(claim: Claim) -> tuple[str, str] | None:
     """Return a status and its reason where the errors don't fit the ESS."""
     sure = diagnostics.bounded(claim.error, claim.spread, claim.heaviness)
     biased = diagnostics.is_biased(sure, claim.ess, reference_se=claim.error_se)

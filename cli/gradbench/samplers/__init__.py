@@ -6,14 +6,15 @@ file; one of an installed package is an entry point of the group ``gradbench.sam
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from gradbench import __version__, own_files, plain
@@ -23,6 +24,17 @@ from gradbench.sampler import Options, Sampler
 from gradbench.target.target import Target
 
 GROUP = "gradbench.samplers"
+# What a module may say of its sampler beside its functions, by default this.
+CONSTANTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "SUMMARY": "",
+        "USES_GRADIENT": False,
+        "LIBRARIES": (),
+        "INSTALL": "",
+        "EXTRA": "",
+        "DETUNED": {},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,11 @@ class Offered:
         """What a config can always call it by."""
         return f"{self.package}:{self.name}"
 
+    def is_called(self, use: str) -> bool:
+        """Return whether this is what ``package:name`` means, however the package is spelt."""
+        package, _, name = use.partition(":")
+        return name == self.name and _normalized(package) == _normalized(self.package)
+
 
 def names() -> list[str]:
     """Return the names of all shipped samplers, sorted."""
@@ -97,7 +114,7 @@ def find(use: str, folder: Path) -> Source:
         return Source(str(path), digest=_digest(path))
     points = offered()
     if ":" in use:
-        found = [one for one in points if one.use == use]
+        found = [one for one in points if one.is_called(use)]
     else:
         found = [one for one in points if one.name == use]
         if use in names():
@@ -140,12 +157,12 @@ def load(use: str, digest: str = "") -> Sampler:
         return _of_file(Path(use), digest)
     package, _, name = use.partition(":")
     for point in metadata.entry_points(group=GROUP, name=name):
-        if point.dist is not None and point.dist.name == package:
+        if point.dist is not None and _normalized(point.dist.name) == _normalized(package):
             try:
                 return of_module(use, point.load())
             except SamplerError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise SamplerError(
                     f"{use}: can't be loaded: {type(error).__name__}: {error}"
                 ) from error
@@ -162,35 +179,47 @@ def of_module(use: str, module: ModuleType) -> Sampler:
     options = getattr(module, "Options", Options)
     if not (isinstance(options, type) and issubclass(options, Options)):
         raise SamplerError(f"{use}: Options must be derived from gradbench.sampler.Options")
-    build: Any = getattr(module, "build", None)
-    sample: Any = getattr(module, "sample", None)
-    if not (callable(build) or callable(sample)):
+    functions: dict[str, Any] = {
+        name: getattr(module, name, None) for name in ("build", "sample", "unsuited")
+    }
+    for name, function in functions.items():
+        if not (function is None or callable(function)):
+            raise SamplerError(f"{use}: {name} must be a function, not a {_kind(function)}")
+    build, sample, unsuited = functions.values()
+    if build is None and sample is None:
         raise SamplerError(
             f"{use}: defines neither sample(density, start, options, rng, clock) nor"
             " build(target, options)"
         )
-    uses_gradient = bool(getattr(module, "USES_GRADIENT", False))
-    summary = getattr(module, "SUMMARY", "") or (module.__doc__ or "").strip().partition("\n")[0]
+    said = {name: getattr(module, name, default) for name, default in CONSTANTS.items()}
+    for name, value in said.items():
+        if not isinstance(value, type(CONSTANTS[name])):
+            wanted = _kind(CONSTANTS[name])
+            raise SamplerError(f"{use}: {name} must be a {wanted}, not a {_kind(value)}")
+    uses_gradient = said["USES_GRADIENT"]
     return Sampler(
         use=use,
-        summary=summary,
+        summary=said["SUMMARY"] or (module.__doc__ or "").strip().partition("\n")[0],
         options=options,
         build=build or partial(plain.build, sample, uses_gradient=uses_gradient),
-        unsuited=getattr(module, "unsuited", None) or _unsuited(uses_gradient=uses_gradient),
+        unsuited=unsuited or _unsuited(uses_gradient=uses_gradient),
         uses_gradient=uses_gradient,
-        libraries=tuple(getattr(module, "LIBRARIES", ())),
-        extra=getattr(module, "EXTRA", ""),
-        detuned=dict(getattr(module, "DETUNED", {})),
+        libraries=said["LIBRARIES"],
+        install=said["INSTALL"],
+        extra=said["EXTRA"],
+        detuned=said["DETUNED"],
     )
 
 
 def remedy(use: str) -> str | None:
     """Return what installs what a sampler lacks, or None if nothing is missing."""
     sampler = load(use)
-    missing = [library for library in sampler.libraries if find_spec(library) is None]
+    missing = [name for name in sampler.libraries if find_spec(name.partition(".")[0]) is None]
     if not missing:
         return None
-    return pip_install(sampler.extra) if sampler.extra else f"pip install {' '.join(missing)}"
+    if sampler.extra:
+        return pip_install(sampler.extra)
+    return sampler.install or f"pip install {' '.join(missing)}"
 
 
 def _unsuited(*, uses_gradient: bool) -> Callable[[Target, Options], str | None]:
@@ -207,12 +236,26 @@ def _of_file(path: Path, digest: str) -> Sampler:
     found = _digest(path)
     if digest and found != digest:
         raise SamplerError(f"{path}: has changed since this run began; start a new run")
+    return of_module(str(path), _imported(path, found))
+
+
+@cache
+def _imported(path: Path, digest: str) -> ModuleType:
+    """Return a file as a module: its code runs once in a process, however often it is asked for."""
     try:
-        module = own_files.imported(path, f"{__name__}._loaded_{path.stem}_{found[:8]}")
-    except Exception as error:
+        return own_files.imported(path, f"{__name__}._loaded_{path.stem}_{digest[:8]}")
+    except (Exception, SystemExit) as error:
         place = own_files.line_in(path, error)
         raise SamplerError(f"{place}: {type(error).__name__}: {error}") from error
-    return of_module(str(path), module)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _normalized(package: str) -> str:
+    """Return a distribution's name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _digest(path: Path) -> str:

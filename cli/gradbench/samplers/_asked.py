@@ -89,9 +89,11 @@ def _elsewhere(source: Source, given: str) -> Asked:
         raise SamplerError(
             f"{source.use}: doesn't say what its options are within {TIMEOUT_S:g} s"
         ) from None
-    if ended.returncode != 0:
-        said = "".join(ended.stderr.strip().splitlines()[-1:])
-        raise SamplerError(f"{source.use}: its process died ({ended.returncode}): {said}")
+    if ended.returncode != 0 or not ended.stdout:
+        said = "".join(f": {line}" for line in ended.stderr.strip().splitlines()[-1:])
+        raise SamplerError(
+            f"{source.use}: its process ended with {ended.returncode}, and told no options{said}"
+        )
     answer = json.loads(ended.stdout)
     if "error" in answer:
         raise SamplerError(answer["error"])

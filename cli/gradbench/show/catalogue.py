@@ -1,51 +1,60 @@
 """What there is to choose from, on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 from rich.text import Text
 
-from gradbench import samplers as known
 from gradbench.models import About
-from gradbench.sampler import Options, Sampler
+from gradbench.samplers import Offered
+from gradbench.samplers._asked import Asked
 from gradbench.show.console import console, table
 
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
-def samplers(found: Mapping[str, Sampler]) -> None:
-    """Print a line for each sampler, and under it its options with their defaults."""
+def samplers(found: Mapping[str, Asked], offered: Sequence[Offered]) -> None:
+    """Print a line for each sampler, and under it its options with their defaults.
+
+    Those that other packages offer stand below: their code isn't run for a list.
+    """
     to = console()
     shown = table(("sampler", "gradients", "installed", "what it is, and its options"), ())
     for name, sampler in found.items():
         options = ", ".join(
             option if default == "" else f"{option}={default}"
-            for option, _, default, _ in _options(sampler.options)
+            for option, _, default, _ in _options(sampler.schema)
         )
         about = Text(sampler.summary) + Text(f"\n{options}", style="dim")
-        remedy = known.remedy(name)
-        if remedy is not None:
-            about += Text(f"\n{remedy}", style="bold")
+        if sampler.remedy is not None:
+            about += Text(f"\n{sampler.remedy}", style="bold")
         gradients = "yes" if sampler.uses_gradient else "no"
-        shown.add_row(name, gradients, "no" if remedy else "yes", about)
+        shown.add_row(name, gradients, "no" if sampler.remedy else "yes", about)
     to.print(shown)
     to.print()
+    if offered:
+        others = table(("sampler of another package", "version"), ())
+        for one in offered:
+            others.add_row(one.use, one.version)
+        to.print(others)
+        to.print()
     to.print("gradbench list samplers NAME explains one sampler's options")
 
 
-def sampler(name: str, found: Sampler) -> None:
+def sampler(use: str, found: Asked) -> None:
     """Print a sampler's options, and how it stands in a config."""
     to = console()
     gradients = "uses gradients" if found.uses_gradient else "uses no gradients"
-    to.print(Text(name, style="bold") + Text(f"  {found.summary}; {gradients}", style="dim"))
-    if (remedy := known.remedy(name)) is not None:
-        to.print(Text(f"not installed: {remedy}"))
+    about = "; ".join(filter(None, (found.summary, gradients)))
+    to.print(Text(use, style="bold") + Text(f"  {about}", style="dim"))
+    if found.remedy is not None:
+        to.print(Text(f"not installed: {found.remedy}"))
     to.print()
     shown = table(("option", "type", "default", "meaning"), ())
     shown.columns[0].no_wrap = True  # an option is typed as it stands
-    example: dict[str, Any] = {"use": name}
-    for option, kind, default, meaning in _options(found.options):
+    example: dict[str, Any] = {"use": use}
+    for option, kind, default, meaning in _options(found.schema):
         shown.add_row(option, kind, default or "required", meaning)
         if default == "" or option in {"tune", "draws"}:
             example[option] = yaml.safe_load(default) if default else 100
@@ -79,10 +88,10 @@ def configs(found: Mapping[str, str]) -> None:
     console().print(shown)
 
 
-def _options(kind: type[Options]) -> list[tuple[str, str, str, str]]:
+def _options(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return each option's name, type with its range, default ("" where it has none), meaning."""
     found = []
-    for name, field in kind.model_json_schema()["properties"].items():
+    for name, field in schema["properties"].items():
         default = "" if "default" not in field else str(field["default"])
         found.append((name, _type(field), default, field.get("description", "")))
     return found
