@@ -21,6 +21,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # are slower, and JAX 0.10 can wait for itself for ever when it has more than one.
 os.environ.update(dict.fromkeys(machine.THREAD_VARIABLES, "1"))
 
+# Readline, which pytest imports, says to the processes that it starts how wide a terminal would be.
+os.environ.pop("COLUMNS", None)
+
 # A shell starts what runs in the background with Ctrl-C ignored, and so would the commands below.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
