@@ -388,7 +388,7 @@ def test_ab_needs_two_sides(
 def test_two_versions_of_a_file_are_compared(
     config: Write, sampler_file: Write, gradbench: Gradbench
 ) -> None:
-    """A baseline whose steps are aimed worse loses to the config's file, and not conversely."""
+    """A baseline whose steps are aimed worse loses, and one that is better is a regression."""
     sampler_file(METROPOLIS)
     sampler_file(METROPOLIS.replace("0.4", "0.95"), "worse.py")
     given = ("--max-replicates", 8, "--quiet")

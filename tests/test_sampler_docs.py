@@ -126,6 +126,7 @@ def test_adapters_work(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a whole check is among it
 def test_the_template_installs_and_is_offered(
     tmp_path: Path, gradbench: Callable[..., Any]
 ) -> None:
