@@ -221,7 +221,7 @@ def compare(
         if not answers:
             raise
     given = {name: of.given for name, of in answers.items() if isinstance(of, Answer)}
-    if (reason := _differs(points, given)) is not None:
+    if "noisy" not in points.flaws and (reason := _differs(points, given)) is not None:
         points = replace(points, flaws={**points.flaws, "noisy": reason})
     right = what_is_right(points, given)
     return Comparison(
