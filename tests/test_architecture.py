@@ -15,6 +15,7 @@ PACKAGE = ROOT / "cli" / "gradbench"
 # A folder, or a module beside the folders, imports only what stands before it.
 ORDER = [
     "errors",
+    "folders",
     "draws",
     "timing",
     "own_files",

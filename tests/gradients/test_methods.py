@@ -7,7 +7,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from gradbench import LogDensity, gradients
+from gradbench import LogDensity, folders, gradients
 from gradbench.draws import FloatArray
 from gradbench.errors import MethodError
 from gradbench.exact.gradient import Yardstick
@@ -237,6 +237,6 @@ def test_an_unknown_method_is_told() -> None:
 
 def test_a_missing_library_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """A method whose library isn't there says how to install it; another is not concerned."""
-    monkeypatch.setattr(gradients, "find_spec", lambda name: None if name == "jax" else object)
+    monkeypatch.setattr(folders, "find_spec", lambda name: None if name == "jax" else object)
     assert gradients.remedy("jax_reverse") == 'pip install "gradbench-mcmc[jax]"'
     assert gradients.remedy("finite_central") is None

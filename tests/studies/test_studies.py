@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from gradbench import studies
+from gradbench import folders, studies
 from gradbench.errors import GradbenchError
 from gradbench.studies import Finding, Verdict, _figures
 
@@ -115,7 +115,7 @@ def test_unknown_name_is_told() -> None:
 
 def test_missing_library_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """A study whose library isn't there says how to install it; another is not concerned."""
-    monkeypatch.setattr(studies, "find_spec", lambda library: None if library == "jax" else object)
+    monkeypatch.setattr(folders, "find_spec", lambda library: None if library == "jax" else object)
     assert studies.missing("expression_swell") == 'pip install "gradbench-mcmc[gradients,jax]"'
     assert studies.missing("symbolic_derivatives") is None
 

@@ -1,15 +1,12 @@
 """Names and loading of ways to a gradient: every module here without an underscore is one."""
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
-from gradbench import compat, samplers
+from gradbench import compat, folders, samplers
 from gradbench.draws import FloatArray
-from gradbench.errors import MethodError, did_you_mean, pip_install
+from gradbench.errors import MethodError
 from gradbench.target.target import Target
 
 Mode = Literal[
@@ -79,8 +76,7 @@ class Method(Protocol):
 
 def names() -> list[str]:
     """Return the names of all methods, sorted."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    return folders.names(__path__)
 
 
 def load(name: str) -> Method:
@@ -89,19 +85,13 @@ def load(name: str) -> Method:
     Raises:
         MethodError: there is none of this name.
     """
-    if name not in names():
-        raise MethodError(
-            f"no method {name!r}{did_you_mean(name, names())} (there are: {', '.join(names())})"
-        )
-    return cast("Method", importlib.import_module(f"{__name__}.{name}"))
+    return cast("Method", folders.load(__name__, name, names(), "method", MethodError))
 
 
 def remedy(name: str) -> str | None:
     """Return the command that installs what this method lacks, or None if nothing is missing."""
     method = load(name)
-    if all(find_spec(library) is not None for library in method.LIBRARIES):
-        return None
-    return pip_install(method.EXTRA)
+    return folders.remedy(method.LIBRARIES, method.EXTRA)
 
 
 def used_by(sampler: str) -> str:

@@ -5,7 +5,6 @@ file; one of an installed package is an entry point of the group ``gradbench.sam
 """
 
 import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from gradbench import __version__, own_files, plain
+from gradbench import __version__, folders, own_files, plain
 from gradbench.errors import DISTRIBUTION, SamplerError, did_you_mean, pip_install
 from gradbench.records import to_plain
 from gradbench.sampler import Options, Sampler
@@ -84,8 +83,7 @@ class Offered:
 
 def names() -> list[str]:
     """Return the names of all shipped samplers, sorted."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    return folders.names(__path__)
 
 
 @cache

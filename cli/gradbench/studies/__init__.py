@@ -4,14 +4,12 @@ A module that starts with an underscore is none. The texts are those that this p
 a claim that takes whole runs of samplers is a benchmark in ``configs/`` instead.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal, Protocol, cast
 
-from gradbench.errors import GradbenchError, did_you_mean, pip_install
+from gradbench import folders
+from gradbench.errors import GradbenchError
 
 Verdict = Literal["reproduced", "not reproduced", "not applicable"]
 
@@ -61,9 +59,7 @@ class Study(Protocol):
 
 def names() -> list[str]:
     """Return the names of all studies, sorted."""
-    return sorted(
-        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
-    )
+    return folders.names(__path__)
 
 
 def load(name: str) -> Study:
@@ -72,19 +68,13 @@ def load(name: str) -> Study:
     Raises:
         GradbenchError: there is none of this name.
     """
-    if name not in names():
-        raise GradbenchError(
-            f"no study {name!r}{did_you_mean(name, names())} (there are: {', '.join(names())})"
-        )
-    return cast("Study", importlib.import_module(f"{__name__}.{name}"))
+    return cast("Study", folders.load(__name__, name, names(), "study", GradbenchError))
 
 
 def missing(name: str) -> str | None:
     """Return the command that installs what this study lacks, or None if nothing is missing."""
     study = load(name)
-    if all(find_spec(library) is not None for library in study.LIBRARIES):
-        return None
-    return pip_install(study.EXTRA)
+    return folders.remedy(study.LIBRARIES, study.EXTRA)
 
 
 def verdict(*, holds: bool) -> Verdict:

@@ -1,11 +1,11 @@
 """Readers of files of chains: every module here but ``_shared`` ones is one, for one format."""
 
 import importlib
-import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+from gradbench import folders
 from gradbench.errors import ChainsError
 from gradbench.judge import refusals
 from gradbench.judge.chains import Content, checked
@@ -34,8 +34,7 @@ class Reader(Protocol):
 
 def names() -> list[str]:
     """Return the names of all readers, sorted."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    return folders.names(__path__)
 
 
 def load(name: str) -> Reader:
