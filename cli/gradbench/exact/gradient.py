@@ -48,11 +48,11 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """How far a gradient is from the exact one; nothing is below ``FLOOR``.
+    """How far gradients (..., ndim) are from exact ones, same shape; nothing is below ``FLOOR``.
 
     Attributes:
-        of_largest: shape (ndim,), relative to the largest component of the exact gradient.
-        of_own: shape (ndim,), relative to the same component; NaN where that is 0.
+        of_largest: relative to the largest component of the exact gradient.
+        of_own: relative to the same component; NaN where that is 0.
     """
 
     of_largest: FloatArray
@@ -105,13 +105,19 @@ def n_values(ndim: int) -> int:
     return 2 * (1 + 2 * ndim)
 
 
-def errors(gradient: FloatArray, exact: Exact) -> Errors:
-    """Return the errors of a gradient, shape (ndim,); NaN where the exact one isn't known."""
+def errors(gradients: FloatArray, exact: FloatArray, rest: FloatArray) -> Errors:
+    """Return the errors of gradients (..., ndim); NaN where the exact ones aren't known.
+
+    Args:
+        gradients: what is judged.
+        exact: rounded to doubles, same shape.
+        rest: what rounding took from them.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         # Near each other, doubles have an exact difference.
-        absolute = np.abs((gradient - exact.gradient) - exact.rest)
-        sizes = np.abs(exact.gradient)
-        largest = sizes.max()
+        absolute = np.abs((gradients - exact) - rest)
+        sizes = np.abs(exact)
+        largest = sizes.max(axis=-1, keepdims=True)
         return Errors(
             of_largest=np.maximum(np.where(absolute == 0, 0.0, absolute / largest), FLOOR),
             of_own=np.maximum(np.where(sizes == 0, np.nan, absolute / sizes), FLOOR),

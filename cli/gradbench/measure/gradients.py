@@ -10,6 +10,7 @@ import numpy.typing as npt
 from gradbench import gradients
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError, headline
+from gradbench.exact.gradient import FLOOR, Errors, errors
 from gradbench.measure import ascent
 from gradbench.measure.ascent import Ascent
 from gradbench.measure.density_check import (
@@ -52,7 +53,6 @@ WRONG = 1e-9  # in what is exact by its nature
 RESOLVED = 1e-7  # what differences that are extrapolated tell of a gradient, at best
 UNUSABLE = 1e-2  # of finite differences
 AGREEING = 1e-12  # of two implementations that have nothing in common
-FLOOR = 1e-17  # no double tells less from nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,14 +284,14 @@ def judged(name: str, answer: Answer, points: Points, right: Right) -> Measured:
         return Measured(name, "wrong", reason, cost)
     if gradients.load(name).MODE == "second":
         return Measured(name, "unverified", "no gradient: its cost alone", cost)
-    errors = _errors(given.gradients, right)
-    known = np.isfinite(errors).all(axis=1) & np.isfinite(given.values)
+    found = errors(right.of(given.gradients), right.slopes, right.rest)
+    known = np.isfinite(found.of_largest).all(axis=1) & np.isfinite(given.values)
     if not known.any():
         return Measured(name, "unverified", points.reason, cost)
-    error = _error(given.gradients, errors, known, points, right)
+    error = _error(given.gradients, found, known, points, right)
     rounding = np.maximum(EXACT, WORSE * np.nan_to_num(points.condition))
     allowed = np.maximum(rounding, SAFETY * right.uncertainties)[known]
-    status = _status_of(name, errors[known].max(axis=1), allowed, points, right)
+    status = _status_of(name, found.of_largest[known].max(axis=1), allowed, points, right)
     reason = error.where if status in {"wrong", "single_precision"} else ""
     if status == "unverified":
         reason = f"right as far as {right.known_by} tell"
@@ -392,26 +392,16 @@ def _family(name: str, points: Points) -> str:
     return "jax" if "jax" in words else words[0]
 
 
-def _errors(gradients: FloatArray, right: Right) -> FloatArray:
-    """Return errors relative to the largest component of each point, (n, k); NaN if not known."""
-    absolute = np.abs((right.of(gradients) - right.slopes) - right.rest)  # doubles that are near
-    largest = np.abs(right.slopes).max(axis=1, keepdims=True)  # each other differ exactly
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(absolute == 0, 0.0, absolute / largest)
-
-
 def _error(
     gradients: FloatArray,
-    errors: FloatArray,
+    found: Errors,
     known: npt.NDArray[np.bool_],
     points: Points,
     right: Right,
 ) -> Error:
     """Return the errors (n, k) of gradients (n, ndim) in numbers and words."""
-    own = np.abs(right.slopes) / np.abs(right.slopes).max(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        of_own = np.where((errors > 0) & (own > 0), errors / own, 0.0)[known]
-    worst = np.where(known[:, None], errors, -1.0)
+    of_largest = found.of_largest[known]
+    worst = np.where(known[:, None], found.of_largest, -1.0)
     point, coordinate = np.unravel_index(int(np.argmax(worst)), worst.shape)
     place = "coordinate" if right.along is None else "along direction"
     where = (
@@ -420,9 +410,9 @@ def _error(
         f" {right.slopes[point, coordinate]:.10g}"
     )
     return Error(
-        largest=max(FLOOR, float(errors[known].max())),
-        typical=max(FLOOR, float(np.sqrt(np.mean(errors[known] ** 2)))),
-        own=max(FLOOR, float(of_own.max())),
+        largest=float(of_largest.max()),
+        typical=float(np.sqrt(np.mean(of_largest**2))),
+        own=float(np.nanmax(found.of_own[known], initial=FLOOR)),
         where=where,
     )
 
