@@ -5,18 +5,30 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import IO, Literal, TypeVar
+from dataclasses import dataclass
+from typing import IO, Any, Generic, Literal, TypeVar
 
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
 
-Column = TypeVar("Column")
+Some = TypeVar("Some")
+Shown = TypeVar("Shown")
 
 BARE = Box(
     "    \n    \n ── \n    \n ── \n    \n    \n    \n"
 )  # rules below heads, between sections
 PIPE_WIDTH = 100  # columns where there is no terminal to ask
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Shown]):
+    """A column: its head, its text, and how late it is dropped where the terminal is narrow."""
+
+    head: str
+    text: Callable[[Shown], str]
+    rank: int
+    align: Any = "right"
 
 
 def console(file: IO[str] | None = None) -> Console:
@@ -82,12 +94,12 @@ def table(left: Sequence[str], right: Sequence[str]) -> Table:
 
 
 def fitted(
-    columns: Sequence[Column],
-    render: Callable[[Sequence[Column]], Table],
+    columns: Sequence[Some],
+    render: Callable[[Sequence[Some]], Table],
     to: Console,
     *,
-    expendable: Iterable[Column],
-    head: Callable[[Column], str],
+    expendable: Iterable[Some],
+    head: Callable[[Some], str],
 ) -> Table:
     """Return the table of as many columns as can be shown without a word of them cut.
 

@@ -3,9 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,7 +17,7 @@ from gradbench.measure.gradient_cost import Cost
 from gradbench.measure.gradient_points import STEPS
 from gradbench.measure.gradients import Comparison, Measured
 from gradbench.results.gradients import GradientRun, exponent
-from gradbench.show.console import bare_table, console, fitted, item, significant, table
+from gradbench.show.console import Column, bare_table, console, fitted, item, significant, table
 from gradbench.stats.interval import Interval
 from gradbench.studies import Finding, Study
 from gradbench.target import differences
@@ -29,27 +27,17 @@ FLAT = 0.1  # a power under which a thousand times the dimensions cost no more t
 SHOWN: tuple[Scheme, ...] = ("forward", "central")  # schemes that a sentence is about
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column: its head, its text, and how late it is dropped where the terminal is narrow."""
-
-    head: str
-    text: Callable[[Measured], str]
-    rank: int
-    align: Any = "right"
-
-
-COLUMNS = (
-    _Column("method", lambda one: one.method, 9, "left"),
-    _Column("cost, in its\nlog-densities", lambda one: _ratio(one, "own"), 9),
-    _Column("in default\nlog-densities", lambda one: _ratio(one, "default"), 7),
-    _Column("in a com-\npiled loop", lambda one: _ratio(one, "looped"), 3),
-    _Column("one of 64\nin a batch", lambda one: _ratio(one, "batched"), 4),
-    _Column("µs", lambda one: _cost(one, lambda cost: 1e6 * cost.gradient_s), 5),
-    _Column("compile\ns", lambda one: _cost(one, lambda cost: cost.compile_s), 1),
-    _Column("memory\nMiB", lambda one: _cost(one, lambda cost: cost.memory_bytes / 2**20), 2),
-    _Column("largest\nerror", lambda one: _error(one), 8),  # noqa: PLW0108 - it stands below
-    _Column("status", lambda one: one.status, 9, "left"),
+COLUMNS: tuple[Column[Measured], ...] = (
+    Column("method", lambda one: one.method, 9, "left"),
+    Column("cost, in its\nlog-densities", lambda one: _ratio(one, "own"), 9),
+    Column("in default\nlog-densities", lambda one: _ratio(one, "default"), 7),
+    Column("in a com-\npiled loop", lambda one: _ratio(one, "looped"), 3),
+    Column("one of 64\nin a batch", lambda one: _ratio(one, "batched"), 4),
+    Column("µs", lambda one: _cost(one, lambda cost: 1e6 * cost.gradient_s), 5),
+    Column("compile\ns", lambda one: _cost(one, lambda cost: cost.compile_s), 1),
+    Column("memory\nMiB", lambda one: _cost(one, lambda cost: cost.memory_bytes / 2**20), 2),
+    Column("largest\nerror", lambda one: _error(one), 8),  # noqa: PLW0108 - it stands below
+    Column("status", lambda one: one.status, 9, "left"),
 )
 
 
@@ -106,7 +94,7 @@ def _head(run: GradientRun, each: Comparison, to: Console) -> None:
 def _table(each: Comparison, to: Console) -> None:
     shown = sorted(each.methods, key=_by_cost)
 
-    def render(columns: Sequence[_Column]) -> Table:
+    def render(columns: Sequence[Column[Measured]]) -> Table:
         made = bare_table()
         for column in columns:
             made.add_column(column.head, justify=column.align, vertical="bottom", overflow="fold")

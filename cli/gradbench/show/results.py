@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +18,7 @@ from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
 from gradbench.results.summary import Summary
-from gradbench.show.console import bare_table, console, fitted, item, significant
+from gradbench.show.console import Column, bare_table, console, fitted, item, significant
 from gradbench.stats.interval import Interval
 
 TIGHT = (
@@ -30,28 +29,18 @@ MAX_CONTESTS = 4  # sentences about who is cheaper than whom
 ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column: its head, its text, and how late it is dropped where the terminal is narrow."""
-
-    head: str
-    text: Callable[[Row], str]
-    rank: int
-    align: Any = "right"
-
-
-COLUMNS = (
-    _Column("sampler", lambda row: row.sampler, 9, "left"),
-    _Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
-    _Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 3),
-    _Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
-    _Column("ESS", lambda row: significant(row.ess), 7),
-    _Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("sampler", lambda row: row.sampler, 9, "left"),
+    Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
+    Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 3),
+    Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
+    Column("ESS", lambda row: significant(row.ess), 7),
+    Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
     # Whoever runs a model once pays it, and it may be a thousand times the sampling.
-    _Column("compile\ns", lambda row: significant(row.compile_s), 4),
-    _Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    _Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
-    _Column("status", lambda row: _status(row), 8, "left"),  # noqa: PLW0108 - likewise
+    Column("compile\ns", lambda row: significant(row.compile_s), 4),
+    Column("R-hat", lambda row: _rhat(row.rhat), 5),
+    Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
+    Column("status", lambda row: _status(row), 8, "left"),  # noqa: PLW0108 - likewise
 )
 
 
@@ -72,7 +61,7 @@ class Section:
     lines: Sequence[str]
 
     @property
-    def columns(self) -> list[_Column]:
+    def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
         return [*_points(self.rows), *COLUMNS]
 
@@ -81,7 +70,7 @@ class Section:
         """The heads of those columns that tell its rows apart."""
         return {column.head for column in (*_points(self.rows), COLUMNS[0])}
 
-    def table(self, columns: Sequence[_Column]) -> Table:
+    def table(self, columns: Sequence[Column[Row]]) -> Table:
         """Return its table with these columns."""
         return _render(self.rows, columns)
 
@@ -147,7 +136,7 @@ def _table(section: Section, to: Console) -> Table:
     )
 
 
-def _points(found: Sequence[Row]) -> list[_Column]:
+def _points(found: Sequence[Row]) -> list[Column[Row]]:
     """Return a column with the sweep's parameters, if there are several points in the table."""
     if len({row.model for row in found}) == 1:
         return []
@@ -156,10 +145,10 @@ def _points(found: Sequence[Row]) -> list[_Column]:
     def values(row: Row) -> str:
         return ", ".join(value for _, value in planning.split(row.model)[1])
 
-    return [_Column(names, values, 9, "left")]
+    return [Column(names, values, 9, "left")]
 
 
-def _render(found: Sequence[Row], columns: Sequence[_Column]) -> Table:
+def _render(found: Sequence[Row], columns: Sequence[Column[Row]]) -> Table:
     table = bare_table()
     for column in columns:
         table.add_column(column.head, justify=column.align, no_wrap=True, vertical="bottom")
