@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gradbench.config.benchmark import Benchmark, Limits
+from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray
 from gradbench.errors import ModelError
@@ -215,9 +215,9 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     Raises:
         ModelError: it can't be loaded, compiled, or started from anywhere.
     """
-    with Workers(1, Limits()) as alone:
+    with closing(workers.lone()) as worker:
         try:
-            found = alone.ask("examine", source=source.to_json(), params=dict(params))
+            found = worker.call("examine", source=source.to_json(), params=dict(params))
         except Stopped as stopped:
             raise ModelError(stopped.said) from stopped
     return Examination.from_json(found)
