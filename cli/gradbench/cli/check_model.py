@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from gradbench.cli.flags import source_options
 from gradbench.config import loading
 from gradbench.measure import runner
 from gradbench.show import examination as shown
@@ -12,8 +13,7 @@ from gradbench.show import examination as shown
 
 @click.command("check-model")
 @click.argument("use", metavar="MODEL")
-@click.option("--data", metavar="FILE", help="A Stan program's data, as JSON.")
-@click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb.")
+@source_options
 @click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Set a parameter.")
 def command(use: str, data: str | None, posteriordb: str | None, params: Sequence[str]) -> int:
     """Check MODEL: a shipped name, ./my_model.py, ./model.stan or posteriordb:NAME.

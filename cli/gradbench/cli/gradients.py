@@ -11,6 +11,7 @@ from gradbench import gradients, records
 from gradbench import studies as claims
 from gradbench.cli import finish_on_signals
 from gradbench.cli.exports import exported
+from gradbench.cli.flags import results_option, source_options
 from gradbench.config import loading
 from gradbench.config.benchmark import Limits, ModelEntry
 from gradbench.errors import ConfigError, GradbenchError, headline
@@ -27,22 +28,14 @@ from gradbench.studies import Finding
 @click.command("gradients")
 @click.argument("use", metavar="[MODEL]", required=False)
 @click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Set a parameter.")
-@click.option("--data", metavar="FILE", help="A Stan program's data, as JSON.")
-@click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb.")
+@source_options
 @click.option("--sweep", metavar="KEY=A,B,...", help="Compare at each of these values.")
 @click.option("--methods", metavar="A,B,...", help="Only these; all by default.")
 @click.option(
     "--points", type=click.IntRange(1, 16), default=16, show_default=True, help="Compared at most."
 )
 @click.option("--timeout", default="5min", show_default=True, help="Of each method.")
-@click.option(
-    "--results",
-    "root",
-    type=click.Path(path_type=Path),
-    default="results",
-    show_default=True,
-    help="The comparison is kept here, in gradients-MODEL/TIME/.",
-)
+@results_option("The comparison is kept here, in gradients-MODEL/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write a row for each method; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write all that was measured; - is stdout.")
 @click.option("--optimize", is_flag=True, help="Compare ways to the mode as well.")

@@ -9,6 +9,7 @@ import click
 
 from gradbench import models
 from gradbench.cli.exports import of_results
+from gradbench.cli.flags import source_options
 from gradbench.config import loading
 from gradbench.errors import ConfigError
 from gradbench.judge import into as beside
@@ -30,8 +31,7 @@ COUNT = click.IntRange(min=0)
 )
 @click.option("--model", "use", metavar="MODEL", help="What they are draws of, as in a config.")
 @click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="Set its parameter.")
-@click.option("--data", metavar="FILE", help="A Stan program's data, as JSON.")
-@click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb.")
+@source_options
 @click.option(
     "--parameters",
     multiple=True,

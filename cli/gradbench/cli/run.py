@@ -8,6 +8,7 @@ import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
 from gradbench.cli.exports import of_results
+from gradbench.cli.flags import results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
@@ -30,14 +31,7 @@ from gradbench.show.results import outcome as show_outcome
     metavar="STATUS,...",
     help="With --resume: run cells of these statuses again, such as crashed,timeout,failed.",
 )
-@click.option(
-    "--results",
-    "root",
-    type=click.Path(path_type=Path),
-    default="results",
-    show_default=True,
-    help="The run is kept here, in NAME/TIME/.",
-)
+@results_option("The run is kept here, in NAME/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
+from gradbench.cli.flags import results_option
 from gradbench.config import loading
 from gradbench.gate import forms, rule
 from gradbench.gate.gate import Judged
@@ -40,14 +41,7 @@ def config_options(command: Command) -> Command:
     @click.argument("source", metavar="CONFIG")
     @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
     @click.option("--only", multiple=True, metavar="LABEL", help="Only this model or sampler.")
-    @click.option(
-        "--results",
-        "root",
-        type=click.Path(path_type=Path),
-        default="results",
-        show_default=True,
-        help="The runs are kept here, in NAME/TIME/.",
-    )
+    @results_option("The runs are kept here, in NAME/TIME/.")
     @click.option("--quiet", is_flag=True, help="No progress display.")
     @functools.wraps(command)
     def wrapped(
