@@ -226,4 +226,4 @@ def test_a_shell_completes_commands(
         "COMP_WORDS": "gradbench ch",
     }
     done = gradbench(env=asked)
-    assert done.stdout.split() == ["plain,check", "plain,check-model"]
+    assert done.stdout.split() == ["plain,check", "plain,check-model", "plain,check-sampler"]
