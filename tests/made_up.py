@@ -71,6 +71,7 @@ MEASURED: dict[str, Callable[[int], Measured]] = {
     "frozen": lambda i: measured(i, frozen="x[1]"),
     "nonfinite": lambda i: measured(i, is_finite=np.array([True, False])),
     "biased": lambda i: measured(i, mean=OFF),
+    "disagrees": lambda i: measured(i, mean=OFF, reference=None),
     "overstated": lambda i: measured(i, mean=TOO_LARGE[i], ess_mean=np.full(2, 1e4)),
 }
 ENDED = {

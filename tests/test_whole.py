@@ -63,7 +63,7 @@ def test_every_status_from_yaml_to_csv_and_table(said: Said, tmp_path: Path) -> 
 
     Every status that there is occurs, each in the row of its name.
     """
-    assert {*EVERY} == {*get_args(Status), "biased", "overstated"}
+    assert {*EVERY} == {*get_args(Status), "biased", "overstated", "disagrees"}
     table = said("run", written(tmp_path, *EVERY), "--quiet", code=1)
     assert table == (GOLDEN / "whole.txt").read_text()
     (folder,) = (tmp_path / "results" / "whole").iterdir()

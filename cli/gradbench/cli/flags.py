@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from gradbench.results.times import GOAL
+
 Command = Callable[..., Any]
 
 
@@ -30,3 +32,15 @@ def source_options(command: Command) -> Command:
     data = click.option("--data", metavar="FILE", help="A Stan program's data, as JSON.")
     database = click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb.")
     return data(database(command))
+
+
+def ess_option(command: Command) -> Command:
+    """Add the flag of how many effective draws the time is told to."""
+    return click.option(
+        "--ess",
+        type=click.IntRange(min=1),
+        default=GOAL,
+        show_default=True,
+        metavar="N",
+        help="Tell the time to N effective draws of the worst parameter.",
+    )(command)

@@ -8,7 +8,7 @@ import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
 from gradbench.cli.exports import of_results
-from gradbench.cli.flags import results_option
+from gradbench.cli.flags import ess_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
@@ -36,6 +36,7 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
+@ess_option
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
     source: str | None,
@@ -49,6 +50,7 @@ def command(
     json: str | None,
     save_draws: bool,
     skip_missing: bool,
+    ess: int,
     quiet: bool,
 ) -> int:
     """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
@@ -63,7 +65,9 @@ def command(
     if resume is not None:
         benchmark = store.read(resume).benchmark
         with Display(is_quiet=quiet) as display:
-            outcome = execute.resume(resume, display, save_draws=save_draws, retry=again)
+            outcome = execute.resume(
+                resume, display, save_draws=save_draws, retry=again, ess_goal=ess
+            )
     else:
         benchmark = loading.only(loading.load(str(source), overrides), only)
         if skip_missing:
@@ -73,7 +77,7 @@ def command(
         if dry_run:
             return plan(planning.cells(benchmark))
         with Display(is_quiet=quiet) as display:
-            outcome = execute.start(benchmark, root, display, save_draws=save_draws)
+            outcome = execute.start(benchmark, root, display, save_draws=save_draws, ess_goal=ess)
     printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)

@@ -4,22 +4,25 @@ from pathlib import Path
 
 import click
 
+from gradbench.cli.flags import ess_option
 from gradbench.results import export, gradients, store
 from gradbench.results.summarize import summarize
+from gradbench.results.times import with_times
 from gradbench.show import results as table
 from gradbench.show.gradients import gradients as shown_gradients
 
 
 @click.command("show")
 @click.argument("results", type=click.Path(path_type=Path, exists=True))
-def command(results: Path) -> None:
+@ess_option
+def command(results: Path, ess: int) -> None:
     """Print the table of RESULTS again: a run's folder, finished or not, or a results.csv."""
     if results.is_file():
-        table.results(export.from_csv(results))
+        table.results(with_times(export.from_csv(results), ess))
         return
     if (compared := gradients.load(results)) is not None:
         shown_gradients(compared)
         return
     stored = store.read(results)
-    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates, ess_goal=ess)
     table.results(found, published=stored.benchmark.published)

@@ -24,6 +24,8 @@ from gradbench.measure.result import NEVER_COSTED
 from gradbench.stats import rank_tests
 from gradbench.stats.interval import Interval
 
+WRONG = frozenset({"biased", "disagrees"})  # proven of all replicates together
+
 
 def compare(base: Side, head: Side, look: Look = ONCE, *, is_paired: bool = False) -> Comparison:
     """Return the verdicts on head against base.
@@ -141,8 +143,9 @@ def _shown(options: Mapping[str, object], name: str) -> str:
 
 def trouble(series: Series) -> str:
     """Return why a side's cost means nothing, or an empty string."""
-    if "biased" in series.status:
-        return f"biased: {series.reason[series.status.index('biased')]}"
+    for status in sorted(WRONG):
+        if status in series.status:
+            return f"{status}: {series.reason[series.status.index(status)]}"
     usable = pairs_of.is_usable(series)
     if 2 * usable.sum() >= len(usable):
         return ""
@@ -157,7 +160,7 @@ def _failure(before: Series, after: Series) -> str:
     """Return why what worked doesn't any more, unless that may be the chance of a few seeds."""
     wrong = trouble(after)
     was, now = (pairs_of.is_usable(series) for series in (before, after))
-    if not wrong or "biased" in after.status or not now.any():
+    if not wrong or not WRONG.isdisjoint(after.status) or not now.any():
         return wrong
     counts = ((~now).sum(), len(now), (~was).sum(), len(was))
     (p,) = rank_tests.more_often(*(np.array([count]) for count in counts))

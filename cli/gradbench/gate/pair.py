@@ -14,7 +14,7 @@ from gradbench.gate.sides import Series, Side
 from gradbench.stats import rank_tests
 from gradbench.stats.interval import Interval
 
-USABLE = frozenset({"ok", "unreliable", "too_few_draws", "overstated", "biased"})
+USABLE = frozenset({"ok", "unreliable", "too_few_draws", "overstated", "biased", "disagrees"})
 
 # The log cost of a replicate without one. Beyond all others, it ranks as the worst, so that a
 # sampler can't gain by failing where it is dear (worst-rank scores: Lachin 1999).

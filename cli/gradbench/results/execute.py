@@ -20,6 +20,7 @@ from gradbench.results.parameters import parameter_rows
 from gradbench.results.store import RunFolder
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
+from gradbench.results.times import GOAL
 
 
 class Display(Observer, Protocol):
@@ -57,7 +58,14 @@ class Outcome:
     is_interrupted: bool
 
 
-def start(benchmark: Benchmark, root: Path, display: Display, *, save_draws: bool) -> Outcome:
+def start(
+    benchmark: Benchmark,
+    root: Path,
+    display: Display,
+    *,
+    save_draws: bool,
+    ess_goal: int = GOAL,
+) -> Outcome:
     """Run a benchmark into a new folder below ``root``.
 
     Raises:
@@ -71,11 +79,16 @@ def start(benchmark: Benchmark, root: Path, display: Display, *, save_draws: boo
         about = {"machine": machine.describe(), "models": fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         with store.locked(folder):
-            return _run(runner, cells, folder, display, save_draws=save_draws)
+            return _run(runner, cells, folder, display, save_draws=save_draws, ess_goal=ess_goal)
 
 
 def resume(
-    path: Path, display: Display, *, save_draws: bool, retry: Set[Status] = frozenset()
+    path: Path,
+    display: Display,
+    *,
+    save_draws: bool,
+    retry: Set[Status] = frozenset(),
+    ess_goal: int = GOAL,
 ) -> Outcome:
     """Run what is missing in a run's folder, and again the cells of these statuses.
 
@@ -104,7 +117,7 @@ def resume(
     display.finished(len(kept))
     with store.locked(folder), Runner(benchmark, display) as runner:
         runner.preflight(todo, must_suit="none")
-        return _run(runner, todo, folder, display, save_draws=save_draws)
+        return _run(runner, todo, folder, display, save_draws=save_draws, ess_goal=ess_goal)
 
 
 def _sources(benchmark: Benchmark, *, are_needed: bool) -> Iterator[tuple[str, Source]]:
@@ -127,6 +140,7 @@ def _run(
     display: Display,
     *,
     save_draws: bool,
+    ess_goal: int,
 ) -> Outcome:
     is_interrupted = False
     try:
@@ -134,7 +148,7 @@ def _run(
             keep(found, folder, display)
     except KeyboardInterrupt:
         is_interrupted = True
-    return Outcome(folder.path, tabulate(folder), is_interrupted)
+    return Outcome(folder.path, tabulate(folder, ess_goal), is_interrupted)
 
 
 def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) -> None:
@@ -150,10 +164,12 @@ def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) 
         display.finished()
 
 
-def tabulate(folder: RunFolder) -> list[Summary]:
+def tabulate(folder: RunFolder, ess_goal: int = GOAL) -> list[Summary]:
     """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
     stored = store.read(folder.path)
-    summaries = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
+    summaries = summarize(
+        stored.results, stored.checks, gates=stored.benchmark.gates, ess_goal=ess_goal
+    )
     store.write(folder.path / "results.csv", export.to_csv(summaries))
     parameters = parameter_rows(stored.results)
     store.write(folder.path / "parameters.csv", export.to_csv(parameters))

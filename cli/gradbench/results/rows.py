@@ -34,6 +34,8 @@ class Row:
     ms_per_ess: Interval | None
     worst_ms_per_ess: Interval | None
     worst_parameter: str | None
+    ess_goal: int | None
+    seconds_to_ess_goal: Interval | None
     ess: float | None
     warmup_s: float | None
     sampling_s: float | None
@@ -91,6 +93,8 @@ def _row(group: Sequence[Summary]) -> Row:
         ms_per_ess=_interval(numbers(priced, "ms_per_ess")),
         worst_ms_per_ess=_interval(numbers(priced, "worst_ms_per_ess")),
         worst_parameter=None if worst is None else worst.worst_parameter,
+        ess_goal=first.ess_goal,
+        seconds_to_ess_goal=_interval(numbers(priced, "seconds_to_ess_goal")),
         ess=_mean(numbers(group, "ess")),
         warmup_s=_mean(numbers(group, "warmup_s")),
         sampling_s=_mean(numbers(group, "sampling_s")),

@@ -13,10 +13,12 @@ from gradbench.draws import FloatArray
 from gradbench.measure import statuses
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
+from gradbench.results.agreement import between_samplers
 from gradbench.results.growth import with_exponents
 from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
 from gradbench.results.replicates import against_reference, agreement
 from gradbench.results.summary import Summary, number
+from gradbench.results.times import GOAL, with_times
 
 MS = 1e3
 MAX_NAMED = 3  # parameters of heavy tails
@@ -27,17 +29,20 @@ def summarize(
     checks: Sequence[DensityCheck] = (),
     *,
     gates: Gates = Gates(),  # noqa: B008 - frozen
+    ess_goal: int = GOAL,
 ) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
     Errors against known moments are judged over all replicates of a model and sampler; where they
     contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
-    replicates agree; where they don't, none of them converged. Exponents are those of a sweep's
-    cells together.
+    replicates agree; where they don't, none of them converged. A model's samplers are then compared
+    with each other: those that differ from what the others agree on become disagrees. Exponents are
+    those of a sweep's cells together. Times are to ``ess_goal`` effective draws.
     """
     checked = {check.model: check for check in checks}
     done: dict[str, Summary] = {}
-    for replicates in by_sampler(results).values():
+    believed: dict[tuple[str, str], list[Measured]] = {}
+    for key, replicates in by_sampler(results).items():
         group = statuses.existing(replicates)
         shared = (against_reference(group), agreement(replicates, gates))
         for result in group:
@@ -45,7 +50,15 @@ def summarize(
             for said in shared:
                 summary = said.added_to(summary)
             done[result.cell.id] = summary
-    return with_exponents([done[result.cell.id] for result in results])
+            if summary.status in COSTED and result.measured is not None:
+                believed.setdefault(key, []).append(result.measured)
+    said_of = between_samplers(believed)
+    found = [
+        said_of[result.cell.key].added_to(summary) if result.cell.key in said_of else summary
+        for result in results
+        for summary in [done[result.cell.id]]
+    ]
+    return with_times(with_exponents(found), ess_goal)
 
 
 def _summary(result: CellResult, check: DensityCheck | None) -> Summary:

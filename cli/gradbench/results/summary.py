@@ -8,7 +8,7 @@ import numpy as np
 from gradbench.config.planning import ELSEWHERE
 from gradbench.measure.result import UNFINISHED
 
-CONTRADICTED = frozenset({"biased", "overstated"})
+CONTRADICTED = frozenset({"biased", "overstated", "disagrees"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,10 @@ class Summary:
     square, of ranks and tails where those don't exist. ``heavy_tails`` names such parameters.
     Evaluations per ESS count warm-up and sampling, log-densities and gradients alike.
     All of this is over the parameters that count: ``parameters`` says which were chosen, and
-    ``uncounted`` what else doesn't count, and why. The last five columns are of chains that were
-    made elsewhere.
+    ``uncounted`` what else doesn't count, and why. ``origin`` to ``notices`` are of chains that
+    were made elsewhere. ``seconds_to_ess_goal`` is the time to ``ess_goal`` effective draws of the
+    worst parameter, compile and warm-up included. ``sampler_difference_z`` is how far the moments
+    are from another sampler's that agrees with the others, in standard errors.
     """
 
     model: str
@@ -118,6 +120,10 @@ class Summary:
     evaluations_source: str | None = None
     lp_agreement: str | None = None
     notices: str | None = None
+    ess_goal: int | None = None
+    seconds_to_ess_goal: float | None = None
+    sampler_difference_z: float | None = None
+    sampler_difference_allowed: float | None = None
 
     @property
     def is_elsewhere(self) -> bool:

@@ -18,6 +18,7 @@ from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
 from gradbench.results.summary import Summary
+from gradbench.results.times import Lead, leads
 from gradbench.show.console import Column, bare_table, console, fitted, item, significant
 from gradbench.stats.interval import Interval
 
@@ -29,18 +30,17 @@ MAX_CONTESTS = 4  # sentences about who is cheaper than whom
 ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
+SAMPLER: Column[Row] = Column("sampler", lambda row: row.sampler, 9, "left")
 COLUMNS: tuple[Column[Row], ...] = (
-    Column("sampler", lambda row: row.sampler, 9, "left"),
-    Column("ms/ESS\n[95 % CI]", lambda row: _price(row), 9),  # noqa: PLW0108 - it stands below
-    Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 3),
+    Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 2),
     Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
     Column("ESS", lambda row: significant(row.ess), 7),
     Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
     # Whoever runs a model once pays it, and it may be a thousand times the sampling.
     Column("compile\ns", lambda row: significant(row.compile_s), 4),
     Column("R-hat", lambda row: _rhat(row.rhat), 5),
-    Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 2),
-    Column("status", lambda row: _status(row), 8, "left"),  # noqa: PLW0108 - likewise
+    Column("div.", lambda row: "–" if row.n_divergences is None else str(row.n_divergences), 3),
+    Column("status", lambda row: _status(row), 8, "left"),  # noqa: PLW0108 - it stands below
 )
 
 
@@ -63,12 +63,12 @@ class Section:
     @property
     def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
-        return [*_points(self.rows), *COLUMNS]
+        return [*_points(self.rows), SAMPLER, *_costs(self.rows), *COLUMNS]
 
     @property
     def keys(self) -> set[str]:
         """The heads of those columns that tell its rows apart."""
-        return {column.head for column in (*_points(self.rows), COLUMNS[0])}
+        return {column.head for column in (*_points(self.rows), SAMPLER)}
 
     def table(self, columns: Sequence[Column[Row]]) -> Table:
         """Return its table with these columns."""
@@ -148,6 +148,16 @@ def _points(found: Sequence[Row]) -> list[Column[Row]]:
     return [Column(names, values, 9, "left")]
 
 
+def _costs(found: Sequence[Row]) -> list[Column[Row]]:
+    """Return the columns of the price and, where it was asked for, of the time to so much ESS."""
+    price = Column("ms/ESS\n[95 % CI]", _price, 9)
+    goal = found[0].ess_goal
+    if goal is None:
+        return [price]
+    head = f"s to {_count(goal)}\nworst ESS"
+    return [price, Column(head, lambda row: _with_interval(row.seconds_to_ess_goal), 5)]
+
+
 def _render(found: Sequence[Row], columns: Sequence[Column[Row]]) -> Table:
     table = bare_table()
     for column in columns:
@@ -188,6 +198,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     # Of many only the next two and the dearest: the table has them all.
     told = against if len(against) <= MAX_CONTESTS else [*against[:2], against[-1]]
     lines = [_sentence(contest, at(contest.model)) for contest in told]
+    lines += [_fastest(order, at(model)) for model, order in leads(cells).items()]
     judged = [
         f"{row.sampler}{at(row.model)} {_with_interval(row.calibration)}"
         for row in found
@@ -201,6 +212,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "largest error of a known mean, in standard errors that the ESS claims:"
             f" {'; '.join(alone)}"
         )
+    lines += _agreement(cells)
     lines += _warnings(found, at)
     evidence = [
         f"{row.sampler}{at(row.model)} {row.log_evidence[0]:.2f} ± {row.log_evidence[1]:.2f}"
@@ -276,6 +288,43 @@ def _lone(z: float, allowed: float) -> str:
 def _reason(row: Row, at: str) -> str:
     share = "" if row.n_status == row.n_replicates else f" in {row.n_status} of {row.n_replicates}"
     return f"{row.sampler}{at}: {row.status}{share}: {row.reason}"
+
+
+def _agreement(cells: Sequence[Summary]) -> list[str]:
+    """Return how far apart the samplers are that agree, the pair that chance allows least."""
+    compared = [
+        (z / allowed, z, allowed)
+        for cell in cells
+        if (z := cell.sampler_difference_z) is not None
+        and (allowed := cell.sampler_difference_allowed)
+        and cell.status != "disagrees"
+    ]
+    if not compared:
+        return []
+    _, z, allowed = max(compared)
+    return [
+        f"samplers agree: largest difference of a mean or second moment {z:.1f} standard errors,"
+        f" where chance allows {allowed:.1f}"
+    ]
+
+
+def _fastest(order: Sequence[Lead], at: str) -> str:
+    """Return who is the fastest to how many effective draws."""
+    told = []
+    for i, lead in enumerate(order):
+        last = "from there on" if i else "to any number"
+        until = last if math.isinf(lead.until) else f"up to about {_count(lead.until)}"
+        told.append(f"{' or '.join([lead.sampler, *lead.ties])} {until}")
+    return (
+        f"fastest{at} to so many effective draws of the worst parameter, compile and warm-up"
+        f" included: {', '.join(told)}"
+    )
+
+
+def _count(n: float) -> str:
+    """Return a count with two significant digits at least, its thousands apart."""
+    digits = max(0, math.floor(math.log10(n)) - 1)
+    return f"{round(n, -digits) if n % 1 else n:,.0f}".replace(",", " ")
 
 
 def _growth(growth: Growth) -> str:

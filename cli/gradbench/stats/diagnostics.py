@@ -737,22 +737,40 @@ def is_biased(
 ) -> npt.NDArray[np.bool_]:
     """Return which parameters are off by more than chance and more than a tenth of an sd.
 
-    The error averaged over replicates against its standard error: the larger of what the ESS
-    claims, of that claim widened until it fits the replicates' spread pooled over parameters, and
-    of the parameter's own spread. A claim that is too large is thus not taken for bias. Student's
-    t on the pooled spread's degrees of freedom; Bonferroni over parameters and both moments at
-    1 %. Args as in ``is_overstated``, with ``ess`` for ``claimed``.
+    The error averaged over replicates against its standard error as ``variance_of_mean`` gives it,
+    by Student's t; Bonferroni over parameters and both moments at 1 %. Args as in
+    ``is_overstated``, with ``ess`` for ``claimed``.
     """
-    n_replicates, n = errors.shape
-    variance, freedom = np.mean(1 / ess, axis=0), math.inf
-    if n_replicates > 1:
-        spread = errors.var(axis=0, ddof=1)
-        variance = np.maximum(variance * max(1.0, np.mean(spread / variance)), spread)
-        freedom = (n_replicates - 1) * n
-    variance = variance / n_replicates + _squared(reference_se, n)
+    n = errors.shape[1]
+    variance, freedom = variance_of_mean(errors, 1 / ess)
+    variance = variance + _squared(reference_se, n)
     limit = stats.t.ppf(1 - FAMILY_WISE / (2 * n * N_MOMENTS), freedom) * np.sqrt(variance)
     biased: npt.NDArray[np.bool_] = np.abs(errors.mean(axis=0)) > np.maximum(limit, BIASED_SD)
     return biased
+
+
+def variance_of_mean(values: FloatArray, claimed: FloatArray) -> tuple[FloatArray, float]:
+    """Return the variance of a mean over replicates, shape (n,), and its degrees of freedom.
+
+    The larger of what the replicates claim, of that claim widened until it fits their spread pooled
+    over parameters, and of the parameter's own spread: a claim that is too small is thus not taken
+    for a difference. The freedom is the pooled spread's; infinite where there is one replicate.
+
+    Args:
+        values: of each replicate, shape (replicates, n).
+        claimed: their variances as each claims them, same shape.
+    """
+    n_replicates, n = values.shape
+    variance, freedom = np.mean(claimed, axis=0), math.inf
+    if n_replicates > 1:
+        spread = values.var(axis=0, ddof=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = spread / variance
+        known = share[np.isfinite(share)]
+        widened = max(1.0, float(known.mean())) if known.size else 1.0
+        variance = np.maximum(variance * widened, spread)
+        freedom = (n_replicates - 1) * n
+    return variance / n_replicates, freedom
 
 
 def _squared(reference_se: FloatArray | None, n: int) -> FloatArray:

@@ -1,0 +1,116 @@
+"""Do several samplers' moments agree? Pairs of them, each with the errors that its runs show."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from gradbench.draws import FloatArray
+from gradbench.stats import diagnostics
+from gradbench.stats.diagnostics import BIASED_SD, N_MOMENTS
+
+ALONE = 2.0  # times what chance allows, of a single replicate: nothing shows what its ESS is worth
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The replicates of one sampler, arrays of shape (replicates, n).
+
+    Attributes:
+        mean, sd: of each parameter's draws.
+        square_sd: the sd of (x - mean)².
+        ess_mean, ess_square: as the runs claim.
+    """
+
+    mean: FloatArray
+    sd: FloatArray
+    square_sd: FloatArray
+    ess_mean: FloatArray
+    ess_square: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How far samplers are from each other, arrays of shape (samplers, samplers, 2, n).
+
+    The third axis is the mean and the second moment. All are symmetric, NaN where a moment doesn't
+    exist.
+
+    Attributes:
+        sds: the difference, in posterior sds of what the moment is the mean of.
+        z: the same in standard errors, or what is as improbable of a normal law.
+        allowed: the largest z that chance explains, shape (samplers, samplers).
+    """
+
+    sds: FloatArray
+    z: FloatArray
+    allowed: FloatArray
+
+    @property
+    def excess(self) -> FloatArray:
+        """Z over what chance allows, 0 where it is no concern: at most ``BIASED_SD``."""
+        share = self.z / self.allowed[:, :, None, None]
+        excess: FloatArray = np.where(self.sds > BIASED_SD, np.nan_to_num(share), 0.0)
+        return excess
+
+
+def differences(samplers: Sequence[Runs], *, n_models: int = 1) -> Differences:
+    """Return how far each two samplers are from each other.
+
+    Bonferroni at ``diagnostics.FAMILY_WISE`` over models, pairs, parameters and both moments.
+    """
+    n_samplers, n = len(samplers), samplers[0].mean.shape[1]
+    n_pairs = n_samplers * (n_samplers - 1) // 2
+    by_chance = diagnostics.z_by_chance(n * N_MOMENTS * n_pairs * n_models)
+    centre = np.mean([runs.mean.mean(axis=0) for runs in samplers], axis=0)
+    moments = [_moments(runs, centre) for runs in samplers]
+    sds = np.zeros((n_samplers, n_samplers, N_MOMENTS, n))
+    z, allowed = np.zeros_like(sds), np.full((n_samplers, n_samplers), by_chance)
+    for a, b in combinations(range(n_samplers), 2):
+        for i, (one, other) in enumerate(zip(moments[a], moments[b], strict=True)):
+            sds[a, b, i], z[a, b, i] = sds[b, a, i], z[b, a, i] = _apart(one, other)
+        if min(len(samplers[a].mean), len(samplers[b].mean)) == 1:
+            allowed[a, b] = allowed[b, a] = ALONE * by_chance
+    return Differences(sds, z, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A moment over replicates, its variance, and the degrees of freedom that is known with."""
+
+    value: FloatArray
+    sd: FloatArray
+    variance: FloatArray
+    freedom: float
+
+
+def _moments(runs: Runs, centre: FloatArray) -> tuple[_Moment, _Moment]:
+    """Return the mean, and the second moment around a centre, shape (n,)."""
+    squares = runs.sd**2 + (runs.mean - centre) ** 2
+    return (
+        _moment(runs.mean, runs.sd, runs.ess_mean),
+        _moment(squares, runs.square_sd, runs.ess_square),
+    )
+
+
+def _moment(values: FloatArray, sds: FloatArray, ess: FloatArray) -> _Moment:
+    # Each sampler's own sd, not a common one: a draw far out in a tail raises both.
+    variance, freedom = diagnostics.variance_of_mean(values, sds**2 / ess)
+    return _Moment(values.mean(axis=0), np.sqrt(np.mean(sds**2, axis=0)), variance, freedom)
+
+
+def _apart(one: _Moment, other: _Moment) -> tuple[FloatArray, FloatArray]:
+    """Return the difference in sds and as a normal z; Welch's t, Satterthwaite's freedom."""
+    difference = np.abs(one.value - other.value)
+    variance = one.variance + other.variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sds = difference / np.sqrt((one.sd**2 + other.sd**2) / 2)
+        t = difference / np.sqrt(variance)
+        if math.isinf(one.freedom) and math.isinf(other.freedom):
+            return sds, t
+        freedom = variance**2 / (one.variance**2 / one.freedom + other.variance**2 / other.freedom)
+        tail = np.maximum(stats.t.sf(t, freedom), np.finfo(float).tiny)
+        return sds, np.where(np.isnan(t), np.nan, stats.norm.isf(tail))
