@@ -40,6 +40,7 @@ ORDER = [
     "results",
     "references",
     "testing",
+    "choose",
     "gate",
     "judge",
     "show",

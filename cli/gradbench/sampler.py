@@ -158,6 +158,8 @@ class Sampler:
         extra: the extra of gradbench that installs them; ``EXTRA``, none by default.
         detuned: options that make it worse on purpose, which ``gradbench selftest`` must catch;
             ``DETUNED``, none by default.
+        call: the library's own call on ``model``, a ``pm.Model``, as Python with the options as
+            ``$draws``; ``CALL``, empty by default.
     """
 
     use: str
@@ -170,3 +172,4 @@ class Sampler:
     install: str = ""
     extra: str = ""
     detuned: Mapping[str, Any] = field(default_factory=dict)
+    call: str = ""

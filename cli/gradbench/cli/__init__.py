@@ -18,6 +18,7 @@ class _Commands(click.Group):
     """Commands that are imported when they are called, so that --help stays fast."""
 
     summaries: ClassVar[dict[str, str]] = {
+        "choose": "Choose a sampler for a model: a race within minutes, with proof.",
         "run": "Run a benchmark and report the cost of one effective sample.",
         "show": "Print the table of a finished or interrupted run again.",
         "judge": "Judge chains made elsewhere as a run judges its own.",

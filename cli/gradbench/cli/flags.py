@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
+from gradbench.config.benchmark import Limits
+from gradbench.errors import ConfigError
 from gradbench.results.times import GOAL
 
 Command = Callable[..., Any]
@@ -44,3 +47,15 @@ def ess_option(command: Command) -> Command:
         metavar="N",
         help="Tell the time to N effective draws of the worst parameter.",
     )(command)
+
+
+def limits_of(flag: str, time: str) -> Limits:
+    """Return limits with the time that a flag gives.
+
+    Raises:
+        ConfigError: it isn't written as 90s or 10min.
+    """
+    try:
+        return Limits.model_validate({"timeout": time})
+    except ValidationError as error:
+        raise ConfigError(f"{flag} {time}: must be a time such as 90s or 10min") from error

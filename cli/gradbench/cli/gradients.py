@@ -5,13 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from gradbench import gradients, records
 from gradbench import studies as claims
 from gradbench.cli import finish_on_signals
 from gradbench.cli.exports import exported
-from gradbench.cli.flags import results_option, source_options
+from gradbench.cli.flags import limits_of, results_option, source_options
 from gradbench.config import loading
 from gradbench.config.benchmark import Limits, ModelEntry
 from gradbench.errors import ConfigError, GradbenchError, headline
@@ -64,7 +63,7 @@ def command(
     """
     if (use is None) != studies:
         raise click.UsageError("give a MODEL to compare gradients of, or --studies")
-    limits, names = _limits(timeout), _methods(methods)
+    limits, names = limits_of("--timeout", timeout), _methods(methods)
     finish_on_signals()
     if use is None:
         return _studied(limits, is_quiet=quiet)
@@ -130,18 +129,6 @@ def _studied(limits: Limits, *, is_quiet: bool) -> int:
             shown.study(claims.load(name), findings, reason)
             display.finished()
     return int(n_failed > 0)
-
-
-def _limits(timeout: str) -> Limits:
-    """Return the limits of each method.
-
-    Raises:
-        ConfigError: the time isn't written as 90s or 10min.
-    """
-    try:
-        return Limits.model_validate({"timeout": timeout})
-    except ValidationError as error:
-        raise ConfigError(f"--timeout {timeout}: must be a time such as 90s or 10min") from error
 
 
 def _points(sweep: str | None, params: Sequence[str]) -> list[list[str]]:

@@ -107,6 +107,7 @@ def not_a_config(model: str) -> str:
     use = json.dumps(model, ensure_ascii=False)  # which YAML reads as it is meant
     return (
         f"{model}: this is a model, and a config is wanted: a file that names models and samplers."
+        f"\nTo have a sampler chosen for it: gradbench choose {shlex.quote(model)}"
         f"\nTo check the model: gradbench check-model {shlex.quote(model)}"
         f"\nTo run samplers on it, write these lines to {label}.yaml, then: gradbench run"
         f" {label}.yaml\n\n"

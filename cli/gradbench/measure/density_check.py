@@ -117,6 +117,22 @@ class DensityCheck:
         """Whether all samplers agree."""
         return not self.refused
 
+    def joined(self, other: "DensityCheck") -> "DensityCheck":
+        """Return it with what was found of further samplers of the same model."""
+        values = (self.value_error, other.value_error)
+        slopes = (self.gradient_error, other.gradient_error)
+        return replace(
+            self,
+            samplers=(*self.samplers, *other.samplers),
+            n_points=min(self.n_points, other.n_points),
+            # Values that can't be compared outweigh all others; a gradient that isn't used doesn't.
+            value_error=None if None in values else max(v for v in values if v is not None),
+            gradient_error=max((error for error in slopes if error is not None), default=None),
+            refused={**self.refused, **other.refused},
+            notes={**self.notes, **other.notes},
+            findings=tuple(dict.fromkeys((*self.findings, *other.findings))),
+        )
+
 
 @np.errstate(all="ignore")  # outside the support numbers overflow
 def points(target: Target) -> FloatArray:

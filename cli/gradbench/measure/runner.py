@@ -85,6 +85,15 @@ class Runner:
             self._unsuited |= preflight.unsuited(self._workers, cells, self._observer)
             preflight.require_suited(cells, self._unsuited, must_suit)
 
+    @property
+    def until(self) -> float:
+        """When whatever runs is ended, on the monotonic clock; never, unless it is set."""
+        return self._workers.until
+
+    @until.setter
+    def until(self, until: float) -> None:
+        self._workers.until = until
+
     def machine(self) -> dict[str, Any]:
         """Return what the workers run on, with the versions of their interpreter's packages."""
         described: dict[str, Any] = self._workers.ask("machine")

@@ -1,6 +1,7 @@
 """Worker processes: one for each model and sampler, kept warm within their limits of memory."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -67,8 +68,11 @@ class Stopped(Exception):  # noqa: N818 - a limit reached is no error
 class Worker:
     """One worker process. After ``Stopped`` with any status but ``failed`` it is gone."""
 
-    def __init__(self, start: Start, limits: Limits) -> None:
+    def __init__(
+        self, start: Start, limits: Limits, until: Callable[[], float] = lambda: math.inf
+    ) -> None:
         self._limits = limits
+        self._until = until
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         ours, theirs = socket.socketpair()
         with theirs:
@@ -87,7 +91,7 @@ class Worker:
             Stopped: it raised, died, or passed a limit.
         """
         request = json.dumps({"do": do, "with": arguments}).encode()
-        deadline = time.monotonic() + self._limits.timeout_s
+        deadline = min(time.monotonic() + self._limits.timeout_s, self._until())
         try:
             self._connection.send_bytes(request)
             while not self._connection.poll(POLL_S):
@@ -123,7 +127,9 @@ class Worker:
     def _enforce(self, deadline: float) -> None:
         if time.monotonic() > deadline:
             self._end()
-            raise Stopped("timeout", f"not done after {self._limits.timeout_s:g} s")
+            is_over = deadline == self._until()
+            said = "all time was up" if is_over else f"not done after {self._limits.timeout_s:g} s"
+            raise Stopped("timeout", said)
         used = machine.resident_bytes(self.pid)
         if used > self._limits.memory_bytes:
             self._end()
@@ -158,6 +164,9 @@ class Workers:
         observer: is told when one compiles; None for nobody.
         python: their interpreter.
         planted: makes a model more expensive to a sampler on purpose; by their labels.
+
+    Attributes:
+        until: when every call is ended, on the monotonic clock, whatever its own limit.
     """
 
     def __init__(
@@ -174,6 +183,7 @@ class Workers:
         self._observer = observer
         self._python = python
         self._planted = planted
+        self.until = math.inf
         self._warm: dict[str, Worker] = {}
         self._spares: list[Worker] = []
         self._nursery: Nursery | None = None
@@ -253,6 +263,9 @@ class Workers:
         while len(self._spares) < min(n, os.cpu_count() or 1):
             self._spares.append(self._new())
 
+    def _ends(self) -> float:
+        return self.until
+
     def _make_room(self, *, is_for_one_more: bool) -> None:
         """Close idle workers, least recently used first, until all together have their room."""
         others = [None, *(worker.pid for worker in self._spares)]  # None is this process
@@ -293,11 +306,11 @@ class Workers:
         """
         if not nursery.CAN_FORK:
             start = partial(nursery.spawned, threads=self._threads, python=self._python)
-            return Worker(start, self._limits)
+            return Worker(start, self._limits, self._ends)
         if self._nursery is None:
             self._nursery = Nursery(threads=self._threads, python=self._python)
         try:
-            return Worker(self._nursery.start, self._limits)
+            return Worker(self._nursery.start, self._limits, self._ends)
         except OSError as error:
             gone, self._nursery = self._nursery, None
             with closing(gone):

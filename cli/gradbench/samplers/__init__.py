@@ -32,6 +32,7 @@ CONSTANTS: Mapping[str, Any] = MappingProxyType(
         "INSTALL": "",
         "EXTRA": "",
         "DETUNED": {},
+        "CALL": "",
     }
 )
 
@@ -206,6 +207,7 @@ def of_module(use: str, module: ModuleType) -> Sampler:
         install=said["INSTALL"],
         extra=said["EXTRA"],
         detuned=said["DETUNED"],
+        call=said["CALL"],
     )
 
 

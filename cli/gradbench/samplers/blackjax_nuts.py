@@ -12,6 +12,30 @@ USES_GRADIENT = True
 LIBRARIES = ("blackjax", "jax")
 EXTRA = "jax"
 DETUNED = {"target_acceptance_rate": 0.99}
+CALL = """\
+import blackjax
+import jax
+import numpy as np
+from pymc.sampling.jax import get_jaxified_logp
+
+logp = get_jaxified_logp(model)
+start = [np.asarray(value, dtype=float) for value in model.initial_point().values()]
+
+
+def chain(key):
+    warm_up = blackjax.window_adaptation(blackjax.nuts, logp)
+    (state, adapted), _ = warm_up.run(key, start, num_steps=$tune)
+    kernel = blackjax.nuts(logp, **adapted)
+
+    def step(state, key):
+        state, _ = kernel.step(key, state)
+        return state, state.position
+
+    return jax.lax.scan(step, state, jax.random.split(key, $draws))[1]
+
+
+draws = [jax.jit(chain)(key) for key in jax.random.split(jax.random.key(1), $chains)]
+"""
 
 
 class Options(_jax.Options):

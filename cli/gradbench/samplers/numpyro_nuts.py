@@ -12,6 +12,12 @@ USES_GRADIENT = True
 LIBRARIES = ("numpyro", "jax")
 EXTRA = "jax"
 DETUNED = {"target_accept_prob": 0.99}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample(draws=$draws, tune=$tune, chains=$chains, nuts_sampler="numpyro")
+"""
 
 
 class Options(_jax.Options):

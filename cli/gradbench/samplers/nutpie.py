@@ -20,6 +20,12 @@ USES_GRADIENT = True
 LIBRARIES = ("nutpie", "pyarrow", "numba")
 EXTRA = "nutpie"
 DETUNED = {"target_accept": 0.99}
+CALL = """\
+import nutpie
+
+compiled = nutpie.compile_pymc_model(model)
+idata = nutpie.sample(compiled, draws=$draws, tune=$tune, chains=$chains)
+"""
 
 STATS = {
     "diverging": "diverging",

@@ -13,6 +13,12 @@ USES_GRADIENT = False
 LIBRARIES = ("pymc",)
 EXTRA = ""
 DETUNED = {"lamb": 3.0, "tune_target": None}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample(step=pm.DEMetropolisZ(), draws=$draws, tune=$tune, chains=$chains)
+"""
 
 
 class Options(_pymc.Options):

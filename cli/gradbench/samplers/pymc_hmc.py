@@ -12,6 +12,12 @@ USES_GRADIENT = True
 LIBRARIES = ("pymc",)
 EXTRA = ""
 DETUNED = {"target_accept": 0.99}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample(step=pm.HamiltonianMC(), draws=$draws, tune=$tune, chains=$chains)
+"""
 
 STATS = {
     "diverging": "diverging",

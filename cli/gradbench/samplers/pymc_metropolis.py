@@ -13,6 +13,12 @@ USES_GRADIENT = False
 LIBRARIES = ("pymc",)
 EXTRA = ""
 DETUNED = {"scaling": 10.0, "tune_interval": 1_000_000}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample(step=pm.Metropolis(), draws=$draws, tune=$tune, chains=$chains)
+"""
 
 
 class Options(_pymc.Options):

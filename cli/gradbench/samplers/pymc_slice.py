@@ -12,6 +12,12 @@ USES_GRADIENT = False
 LIBRARIES = ("pymc",)
 EXTRA = ""
 DETUNED = {"w": 1e-2, "tune": 0}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample(step=pm.Slice(), draws=$draws, tune=$tune, chains=$chains)
+"""
 
 
 class Options(_pymc.Options):

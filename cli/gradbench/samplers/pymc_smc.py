@@ -17,6 +17,12 @@ USES_GRADIENT = False
 LIBRARIES = ("pymc",)
 EXTRA = ""
 DETUNED = {"correlation_threshold": 0.3}
+CALL = """\
+import pymc as pm
+
+with model:
+    idata = pm.sample_smc(draws=$draws, chains=$chains)
+"""
 
 
 class Options(sampler.Options):

@@ -154,8 +154,8 @@ def _costs(found: Sequence[Row]) -> list[Column[Row]]:
     goal = found[0].ess_goal
     if goal is None:
         return [price]
-    head = f"s to {_count(goal)}\nworst ESS"
-    return [price, Column(head, lambda row: _with_interval(row.seconds_to_ess_goal), 5)]
+    head = f"s to {count(goal)}\nworst ESS"
+    return [price, Column(head, lambda row: with_interval(row.seconds_to_ess_goal), 5)]
 
 
 def _render(found: Sequence[Row], columns: Sequence[Column[Row]]) -> Table:
@@ -198,9 +198,9 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     # Of many only the next two and the dearest: the table has them all.
     told = against if len(against) <= MAX_CONTESTS else [*against[:2], against[-1]]
     lines = [_sentence(contest, at(contest.model)) for contest in told]
-    lines += [_fastest(order, at(model)) for model, order in leads(cells).items()]
+    lines += [fastest(order, at(model)) for model, order in leads(cells).items()]
     judged = [
-        f"{row.sampler}{at(row.model)} {_with_interval(row.calibration)}"
+        f"{row.sampler}{at(row.model)} {with_interval(row.calibration)}"
         for row in found
         if row.calibration
     ]
@@ -308,12 +308,12 @@ def _agreement(cells: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _fastest(order: Sequence[Lead], at: str) -> str:
+def fastest(order: Sequence[Lead], at: str) -> str:
     """Return who is the fastest to how many effective draws."""
     told = []
     for i, lead in enumerate(order):
         last = "from there on" if i else "to any number"
-        until = last if math.isinf(lead.until) else f"up to about {_count(lead.until)}"
+        until = last if math.isinf(lead.until) else f"up to about {count(lead.until)}"
         told.append(f"{' or '.join([lead.sampler, *lead.ties])} {until}")
     return (
         f"fastest{at} to so many effective draws of the worst parameter, compile and warm-up"
@@ -321,7 +321,7 @@ def _fastest(order: Sequence[Lead], at: str) -> str:
     )
 
 
-def _count(n: float) -> str:
+def count(n: float) -> str:
     """Return a count with two significant digits at least, its thousands apart."""
     digits = max(0, math.floor(math.log10(n)) - 1)
     return f"{round(n, -digits) if n % 1 else n:,.0f}".replace(",", " ")
@@ -364,17 +364,17 @@ def _elsewhere(cell: Summary) -> list[str]:
 def _sentence(contest: Contest, at: str) -> str:
     if contest.time is None:
         return (
-            f"{contest.best} needs {_with_interval(contest.evaluations)} times fewer evaluations"
+            f"{contest.best} needs {with_interval(contest.evaluations)} times fewer evaluations"
             f" than {contest.other}{at}, which was made elsewhere: its time isn't compared"
         )
     if contest.time.low <= 1 <= contest.time.high:
         return (
             f"no clear difference in time between {contest.best} and {contest.other}{at}:"
-            f" {_with_interval(contest.time)} times"
+            f" {with_interval(contest.time)} times"
         )
     return (
-        f"{contest.best} is {_with_interval(contest.time)} times cheaper than {contest.other}{at}"
-        f" in time, {_with_interval(contest.evaluations)} times in evaluations"
+        f"{contest.best} is {with_interval(contest.time)} times cheaper than {contest.other}{at}"
+        f" in time, {with_interval(contest.evaluations)} times in evaluations"
     )
 
 
@@ -414,7 +414,8 @@ def published_figures(published: Published) -> str:
     return f"published: {said} ms/ESS, ratio {ratio:.0f} ({published.source})"
 
 
-def _with_interval(interval: Interval | None) -> str:
+def with_interval(interval: Interval | None) -> str:
+    """Return an estimate with its bounds, where it has any, three digits each."""
     if interval is None:
         return "–"
     if math.isnan(interval.low):
@@ -425,7 +426,7 @@ def _with_interval(interval: Interval | None) -> str:
 
 def _price(row: Row) -> str:
     if row.status != "approximate":
-        return _with_interval(row.ms_per_ess)
+        return with_interval(row.ms_per_ess)
     spent = significant((row.warmup_s or 0.0) + (row.sampling_s or 0.0))
     return f"{spent} s to {'?' if row.error_sd is None else significant(row.error_sd)} sd"
 
