@@ -226,4 +226,5 @@ def test_a_shell_completes_commands(
         "COMP_WORDS": "gradbench ch",
     }
     done = gradbench(env=asked)
-    assert done.stdout.split() == ["plain,check", "plain,check-model", "plain,check-sampler"]
+    offered = ["choose", "check", "check-model", "check-sampler"]
+    assert done.stdout.split() == [f"plain,{name}" for name in offered]
