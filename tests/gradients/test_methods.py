@@ -41,7 +41,7 @@ def target() -> Target:
     """A model of three coordinates, two of them on another scale, and not symmetric."""
     with pm.Model() as model:
         sd = pm.HalfNormal("sd")
-        share = pm.Beta("share", 2.0, 3.0)
+        share = pm.Uniform("share")
         pm.Normal("at", share, sd)
     return Target(model)
 
