@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gradbench.gate import forms
-from gradbench.gate.verdict import Comparison, Policy, Pooled, Row, Verdict, ordered
+from gradbench.gate.verdict import Compared, Comparison, Policy, Pooled, Verdict, ordered
 from gradbench.stats.interval import Interval
 
 POLICY = Policy()
@@ -20,8 +20,8 @@ ALL: tuple[Verdict, ...] = (
 )  # fmt: skip
 
 
-def row(verdict: Verdict, model: str = "normal", reason: str = "because") -> Row:
-    return Row(
+def row(verdict: Verdict, model: str = "normal", reason: str = "because") -> Compared:
+    return Compared(
         model=model,
         sampler=verdict.replace(" ", "_"),
         verdict=verdict,
@@ -35,7 +35,7 @@ def row(verdict: Verdict, model: str = "normal", reason: str = "because") -> Row
     )
 
 
-def comparison(*rows: Row) -> Comparison:
+def comparison(*rows: Compared) -> Comparison:
     pooled = [Pooled("nuts", 3, Interval(1.06, 1.03, 1.09), is_regressed=True)]
     return Comparison("baseline:main", "results/x", ordered(rows), pooled, ["time was not judged"])
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
 import pytest
 from pymc.logprob.utils import CheckParameterValue
@@ -191,6 +192,19 @@ def test_shapes_may_differ_from_point_to_point() -> None:
     alone = [target.logdensity(x) for x in points]
     assert target.density.batch_form == "loop"
     assert target.logdensity_batch(points) == pytest.approx(alone, rel=1e-12)
+
+
+def test_a_shape_that_no_type_knows_is_found() -> None:
+    """A variable whose type leaves its length open has a gradient of many points, too."""
+    with pm.Model() as model:
+        pm.CustomDist("x", dist=lambda size: pt.log(pm.HalfCauchy.dist(1.0, size=size)), shape=2)
+    density = Target(model, mode="FAST_COMPILE").density
+    flat, logp = density.graph
+    assert flat.type.shape == (None,)
+    slopes = pytensor.grad(logp, flat)
+    (found,) = density.batched(flat, [slopes])(B[:, None] + [0.0, 0.1])
+    alone = [density.logdensity_and_gradient(x)[1] for x in B[:, None] + [0.0, 0.1]]
+    assert found == pytest.approx(np.array(alone), rel=1e-12)
 
 
 def test_an_operation_that_mixes_points_is_caught() -> None:

@@ -20,7 +20,7 @@ from gradbench.errors import ConfigError
 from gradbench.gate import baseline, gate
 from gradbench.gate.gate import Judged
 from gradbench.gate.sides import Side
-from gradbench.gate.verdict import Comparison, Row
+from gradbench.gate.verdict import Compared, Comparison
 from gradbench.measure.result import CellResult
 from gradbench.measure.runner import Runner
 from gradbench.results import execute, store
@@ -31,7 +31,9 @@ FAILED = Summary(
     model="m", sampler="s", replicate=0, status="failed", reason="[why]", init="uniform",
     threads=1, seed=1, start_seed=2, params="{}", options="{}",
 )  # fmt: skip
-REGRESSED = Comparison("a", "b", [Row(model="m", sampler="s", verdict="regressed", reason="why")])
+REGRESSED = Comparison(
+    "a", "b", [Compared(model="m", sampler="s", verdict="regressed", reason="why")]
+)
 
 Write = Callable[..., Path]
 

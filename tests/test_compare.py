@@ -11,7 +11,7 @@ import pytest
 from gradbench.gate import compare as gate
 from gradbench.gate import rule
 from gradbench.gate.sides import Series, Side
-from gradbench.gate.verdict import Comparison, Policy, Row
+from gradbench.gate.verdict import Compared, Comparison, Policy
 
 SETUP: dict[str, Any] = {
     "params": {"dim": 5},
@@ -62,7 +62,7 @@ def make() -> Callable[..., Side]:
     return side
 
 
-def only(comparison: Comparison) -> Row:
+def only(comparison: Comparison) -> Compared:
     (row,) = comparison.rows
     return row
 

@@ -91,7 +91,7 @@ def test_runs_go_on_until_the_share_is_there() -> None:
     # A run of 1,000 draws in each of four chains is worth 40: a share of 200 takes 2, then 6.
     assert [n for _, n, draws in runner.ran if draws == 1000] == [0, 1, 2, 3, 4, 5]
     assert [n for _, n, draws in runner.ran if draws == 4000] == [0, 1]
-    assert pooled.judge(runs, TWO.demand).whole.ess.min() >= 400
+    assert pooled.pooled_findings(runs, TWO.demand).whole.ess.min() >= 400
 
 
 def test_the_length_follows_from_a_first_stretch() -> None:
@@ -117,7 +117,7 @@ def test_no_more_is_drawn_than_allowed() -> None:
     order = replace(TWO, max_draws=12_000)
     runs = long_runs(runner, order, pymc_nuts=(1000, 2), pymc_slice=(4000, 2))
     assert len(runs["pymc_nuts"]) == 3
-    (few,) = pooled.judge(runs, TWO.demand).unmet
+    (few,) = pooled.pooled_findings(runs, TWO.demand).unmet
     assert "the ESS of mu is" in few
 
 
@@ -158,7 +158,7 @@ def test_the_command_repeats_the_run() -> None:
 
 def findings(**given: Any) -> Findings:
     runs = {"nutpie": [run_of(5000, 20_000)], "stan_nuts": [run_of(5000, 20_000, **given)]}
-    return pooled.judge(runs, Demand(ess=30_000))
+    return pooled.pooled_findings(runs, Demand(ess=30_000))
 
 
 MOMENTS = """\

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from gradbench import LogDensity, StanProgram, compat, models, posteriordb, samplers, stan
+from gradbench.cli import gradbench as program
 from gradbench.config import loading as configs
-from gradbench.errors import ConfigError, ModelError
+from gradbench.errors import ConfigError, GradbenchError, ModelError
 from gradbench.measure import density_check
 from gradbench.measure.check_model import examine
 from gradbench.models import Source
@@ -65,7 +66,7 @@ def slope(x: Any) -> Any:
 
 
 def target_of(function: LogDensity) -> Target:
-    return Target(from_function.of_function(function), mode=compat.mode("c"))
+    return Target(from_function.of_function(function), mode="FAST_COMPILE")
 
 
 # -- plain functions -----------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_an_op_of_ones_own_is_unsuited_not_failed() -> None:
 
     with pm.Model() as model:
         pm.Potential("opaque", Opaque()(pm.Normal("x", shape=2)))
-    target = Target(model, mode=compat.mode("c"))
+    target = Target(model, mode="FAST_COMPILE")
     assert "has no gradient" in str(target.why_no_gradient)
     assert "Opaque" in str(target.why_not_on("jax"))
     assert target.why_not_on("c") is None
@@ -676,12 +677,13 @@ def test_a_wrong_gradient_is_caught(model_file: Write) -> None:
     ],
     ids=str,
 )
-def test_check_models_mistakes(arguments: list[str], words: str, gradbench: Gradbench) -> None:
+def test_check_models_mistakes(arguments: list[str], words: str) -> None:
     """A mistake on the command line is one message and exit code 2."""
-    done = gradbench("check-model", *arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    with pytest.raises(GradbenchError) as told:
+        program.main(["check-model", *arguments], standalone_mode=False)
+    assert told.value.exit_code == 2
+    assert words in str(told.value)
+    assert len(str(told.value).splitlines()) == 1
 
 
 # -- odd models ----------------------------------------------------------------------------------
@@ -720,7 +722,7 @@ def test_what_cant_be_sampled_is_one_message(kind: str, model_file: Write) -> No
     source = Source(model_file(ODD, "odd.py"))
 
     def started() -> None:
-        target = Target(*models.load(source, {"kind": kind}), mode=compat.mode("c"))
+        target = Target(*models.load(source, {"kind": kind}), mode="FAST_COMPILE")
         target.initial(np.random.default_rng(0), 20)
 
     with pytest.raises(ModelError) as caught:
@@ -748,7 +750,7 @@ def test_the_command_line_refuses_them_too(
 def test_a_density_that_is_nan_at_some_starts_has_others(model_file: Write) -> None:
     """Starting points are drawn again where the density is NaN."""
     source = Source(model_file(ODD, "odd.py"))
-    target = Target(*models.load(source, {"kind": "half"}), mode=compat.mode("c"))
+    target = Target(*models.load(source, {"kind": "half"}), mode="FAST_COMPILE")
     assert (target.initial(np.random.default_rng(0), 20) > 0).all()
 
 

@@ -80,7 +80,7 @@ def test_rhat_is_over_the_chains_of_all_runs() -> None:
 
 def test_samplers_that_agree_are_believed() -> None:
     """Two samplers' runs of the same posterior meet all demands."""
-    found = pooled.judge(two(), MILD)
+    found = pooled.pooled_findings(two(), MILD)
     assert found.unmet == ()
     assert found.apart.max() < found.allowed
     assert found.whole.ess.min() == pytest.approx(16_000, rel=0.1)
@@ -91,19 +91,19 @@ def test_samplers_that_agree_are_believed() -> None:
 )
 def test_samplers_that_disagree_are_refused(given: Any, words: str) -> None:
     """A tenth of an sd between means, or 8 % between sds, is refused by name."""
-    (complaint,) = pooled.judge(two(**given), MILD).unmet
+    (complaint,) = pooled.pooled_findings(two(**given), MILD).unmet
     assert f"samplers disagree {words} of x[1] by " in complaint
 
 
 def test_each_demand_says_what_is_missing() -> None:
     """Too few effective draws, a large R-hat and divergences are told apart, with their figures."""
-    (few,) = pooled.judge(two(), Demand(rhat=1.01, ess=1e6)).unmet
+    (few,) = pooled.pooled_findings(two(), Demand(rhat=1.01, ess=1e6)).unmet
     assert "of 1,000,000 after 16,000 draws: allow more (--max-draws)" in few
-    (loose,) = pooled.judge(two(), replace(MILD, rhat=1.0)).unmet
+    (loose,) = pooled.pooled_findings(two(), replace(MILD, rhat=1.0)).unmet
     assert loose.startswith("R-hat of x[")
     runs = two()
     runs["nutpie"][0] = measured(draws(1), n_divergences=90)
-    (diverging,) = pooled.judge(runs, MILD).unmet
+    (diverging,) = pooled.pooled_findings(runs, MILD).unmet
     assert "transitions diverge: nutpie 90 of 8,000, more than 0.001 of them" in diverging
 
 
@@ -112,7 +112,7 @@ def test_what_is_no_number_meets_no_demand() -> None:
     values = draws(5)
     values[0, 0, 1] = np.nan
     runs = {**two(), "broken": [measured(values)]}
-    unmet = pooled.judge(runs, MILD).unmet
+    unmet = pooled.pooled_findings(runs, MILD).unmet
     assert len(unmet) == 3
     assert all("x[1]" in sentence for sentence in unmet)
 
@@ -143,7 +143,7 @@ def reference(mean: float, error: float) -> ReferenceMoments:
 
 def test_a_fresh_run_confirms_or_contradicts_a_reference() -> None:
     """Four combined standard errors are allowed; what the reference doesn't know is not judged."""
-    found = pooled.judge(two(), MILD)
+    found = pooled.pooled_findings(two(), MILD)
     right = pooled.confirm(found, reference(1.0, 0.0))
     assert right.unmet == ()
     assert right.allowed == 4

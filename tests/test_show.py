@@ -15,7 +15,7 @@ from gradbench.gate.baseline import Baseline, Entry
 from gradbench.gate.selftest import Findings as Tried
 from gradbench.gate.selftest import Rate, Trial
 from gradbench.gate.sides import Side
-from gradbench.gate.verdict import Comparison, Row
+from gradbench.gate.verdict import Compared, Comparison
 from gradbench.measure.check_model import Examination, Parameter, Scale
 from gradbench.measure.density_check import DensityCheck
 from gradbench.models import About
@@ -59,7 +59,7 @@ def summaries() -> list[Summary]:
 
 
 def judged() -> Comparison:
-    row = Row(model=MODEL, sampler=SWEPT, verdict="failed", reason=REASON)
+    row = Compared(model=MODEL, sampler=SWEPT, verdict="failed", reason=REASON)
     return Comparison(FOLDER, "baseline:[b]", [row], notes=[REASON])
 
 

@@ -23,12 +23,12 @@ def target() -> Target:
         x = pm.Normal("x", 0.0, scale, shape=(2, 2))
         pm.Deterministic("total", x.sum() * share[0])
         pm.Deterministic("fixed", pm.math.stack([1.0, 2.0]))
-    return Target(model)
+    return Target(model, mode="FAST_COMPILE")
 
 
 def test_density_is_the_models(target: Target) -> None:
     """Values are PyMC's own log-density of the transformed variables, Jacobian included."""
-    compiled = target.model.compile_logp(jacobian=True)
+    compiled = target.model.compile_logp(jacobian=True, mode="FAST_COMPILE")
     for x in target.initial(np.random.default_rng(0), 5):
         assert target.logdensity(x) == pytest.approx(float(compiled(target.point(x))), rel=1e-12)
 
@@ -83,7 +83,8 @@ def test_starts_stay_in_the_support() -> None:
     with pm.Model() as model:
         x = pm.Normal("x")
         pm.Potential("positive", pm.math.switch(x > 0, 0.0, -np.inf))
-    assert (Target(model).initial(np.random.default_rng(0), 50) > 0).all()
+    target = Target(model, mode="FAST_COMPILE")
+    assert (target.initial(np.random.default_rng(0), 50) > 0).all()
 
 
 def test_impossible_models_are_refused() -> None:
@@ -103,9 +104,9 @@ def test_impossible_models_are_refused() -> None:
     ):
         Target(discrete)
     with pytest.raises(ModelError, match="no starting point with a finite log-density"):
-        Target(nowhere).initial(np.random.default_rng(0), 2)
+        Target(nowhere, mode="FAST_COMPILE").initial(np.random.default_rng(0), 2)
     with pytest.raises(ModelError, match=r"is \+inf where a run would start"):
-        Target(everywhere).initial(np.random.default_rng(0), 2)
+        Target(everywhere, mode="FAST_COMPILE").initial(np.random.default_rng(0), 2)
 
 
 def test_imputed_values_count_once() -> None:

@@ -1,12 +1,11 @@
 """The yardstick: gradients right to the last digit of a double, or a reason why not."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gradbench import LogDensity, compat, models
+from gradbench import LogDensity, compat
 from gradbench.draws import FloatArray
 from gradbench.exact.gradient import FLOOR, Errors, Exact, Yardstick, errors
 from gradbench.target.target import Target
@@ -30,29 +29,6 @@ def errors_of(gradient: FloatArray, exact: Exact) -> Errors:
 
 
 PYTHON = Mode("py", "fast_compile")  # C would compile for minutes
-ROUNDED = 1e-9  # relative: what a sound reverse mode, and a value, stay below
-
-# What is looked at of each model where its defaults have many dimensions or data.
-SMALL: dict[str, dict[str, Any]] = {
-    "correlated_gaussian": {"dim": 10},
-    "gaussian": {"dim": 5},
-    "horseshoe": {"n": 20, "k": 4},
-    "ill_conditioned_gaussian": {"dim": 10},
-    "implicit_root": {"n": 8},
-    "item_response": {"persons": 8, "items": 4},
-    "kepler": {"n": 8},
-    "logistic_regression": {"n": 50, "k": 5},
-    "ordered_mixture": {"n": 20},
-    "radon": {"counties": 5, "houses": 30},
-    "stochastic_volatility": {"length": 15},
-    "transit": {"n": 20},
-}
-# What PyTensor takes seconds to compile.
-SLOW = {"hep_counting", "horseshoe", "implicit_root", "ordered_mixture", "radon", "transit"}
-every_model = pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in models.names()],
-)
 
 
 def of_graph(expression: Any, *x: float) -> Exact:
@@ -238,28 +214,3 @@ def test_no_error_of_a_gradient_of_zero() -> None:
     """Where all of the gradient is 0, so is the error of 0, and that of all else is infinite."""
     exact = Exact(0.0, np.zeros(2), np.zeros(2), 0.0, 60)
     assert errors_of(np.array([0.0, 1e-9]), exact).of_largest.tolist() == [FLOOR, np.inf]
-
-
-# -- models -----------------------------------------------------------------------------------
-
-
-@every_model
-def test_reverse_mode_of_every_model(name: str) -> None:
-    """At two points of every model, compiled reverse mode is right; one Op is none of a graph."""
-    model, *_ = models.load(models.find(name, Path()), SMALL.get(name, {}))
-    target = Target(model, mode=PYTHON)
-    flat, [logp] = target.density.joined([model.logp()])
-    if name == "lotka_volterra":
-        with pytest.raises(Untranslatable, match="Populations"):
-            Yardstick(flat, logp)
-        return
-    exact = Yardstick(flat, logp)
-    rng = np.random.default_rng(1)
-    for reach in (0.5, 2.0):
-        x = rng.uniform(-reach, reach, target.ndim)
-        found = exact(x)
-        assert found.reason is None
-        assert found.agreement < 1e-30
-        value, gradient = target.logdensity_and_gradient(x)
-        assert value == pytest.approx(found.value, rel=ROUNDED)
-        assert errors_of(gradient, found).of_largest.max() < ROUNDED

@@ -7,14 +7,24 @@ import sys
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+from gradbench import compat, timing
 from gradbench.cli import gradbench as program
+from gradbench.cli import gradients as command
+from gradbench.config.benchmark import Limits
 from gradbench.errors import GradbenchError
+from gradbench.measure import gradient_cost, gradient_points
+from gradbench.measure.worker import Session
+from gradbench.measure.workers import Stopped
 from gradbench.show import gradients as shown
 from gradbench.studies import Finding
+
+compat.pymc()
+import pytensor  # noqa: E402 - after pymc, whose import is kept quiet
 
 Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -125,11 +135,64 @@ def test_a_mistake_is_told(words: list[str], message: str) -> None:
     assert message in str(getattr(told.value, "message", told.value))
 
 
-@pytest.mark.slow
+class Here:
+    """Workers whose answers are made in this process, without a compiler, and timed briefly.
+
+    What a worker makes of the model's file is made anew for each answer, as in a process of its
+    own, and all goes through JSON.
+    """
+
+    def __init__(self, _threads: int, limits: Limits) -> None:
+        self._limits = limits
+
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def alone(self, do: str, **arguments: Any) -> Any:
+        """Answer as a worker does; within a millisecond no worker can."""
+        if self._limits.timeout_s <= 1e-3:
+            raise Stopped("timeout", f"not done after {self._limits.timeout_s:g} s")
+        try:
+            with pytensor.config.change_flags(mode="FAST_COMPILE"):
+                answer = getattr(Session(), do)(**json.loads(json.dumps(arguments)))
+        except GradbenchError as error:
+            raise Stopped("failed", str(error)) from error
+        return json.loads(json.dumps(answer))
+
+    def ask(self, _do: str) -> dict[str, str]:
+        """Say nothing of the machine."""
+        return {}
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """Run the command in this process and in a folder of its own; return its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "Workers", Here)
+    monkeypatch.setattr(command, "finish_on_signals", lambda: None)
+    monkeypatch.setattr(gradient_points, "STEPS_S", 0.0)
+    monkeypatch.setattr(gradient_cost, "N_ROUNDS", 3)
+    monkeypatch.setattr(timing, "BATCH_S", 1e-3)
+
+    def run(*words: object) -> int:
+        try:
+            return int(
+                program.main(["gradients", *map(str, words), "--quiet"], standalone_mode=False)
+            )
+        except GradbenchError as error:
+            click.echo(error, err=True)
+            return error.exit_code
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("body", "code", "said"),
     [
-        pytest.param(NO_GRADIENT, 0, "the density: it has no gradient", marks=pytest.mark.smoke),
+        (NO_GRADIENT, 0, "the density: it has no gradient"),
         (RANDOM, 1, "the density: the log-density is random"),
         (UNSEEDED, 1, "differs from one process to the next"),
         (JUMP, 1, "the density: it jumps by 0.7 near x = (0.05"),
@@ -139,40 +202,52 @@ def test_a_mistake_is_told(words: list[str], message: str) -> None:
     ids=["no gradient", "random", "unseeded", "jump", "kink", "float32"],
 )
 def test_what_is_wrong_with_a_density_is_told(
-    gradbench: Run, model_file: Write, body: str, code: int, said: str
+    here: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    model_file: Write,
+    body: str,
+    code: int,
+    said: str,
 ) -> None:
     """Each flaw of a density has its sentence and its exit code, and differences are compared."""
-    path = model_file(body)
-    ran = gradbench("gradients", path, "--methods", "pytensor_c,finite_central", "--json", "-")
-    assert ran.returncode == code, ran.stderr
-    assert said in " ".join(ran.stderr.split())
-    (found,) = json.loads(ran.stdout)["comparisons"]
+    assert here(model_file(body), "--methods", "own,finite_central", "--json", "-") == code
+    told = capsys.readouterr()
+    assert said in " ".join(told.err.split())
+    (found,) = json.loads(told.out)["comparisons"]
     assert found["methods"][1]["cost"] is not None
 
 
 @pytest.mark.slow
-def test_a_density_that_is_nowhere_finite_is_told(gradbench: Run, model_file: Write) -> None:
+def test_a_model_without_a_gradient_is_compared(gradbench: Run, model_file: Write) -> None:
+    """In real workers, too, what has no gradient says so, and its differences are compared."""
+    ran = gradbench("gradients", model_file(NO_GRADIENT), "--methods", "own,finite_central")
+    assert ran.returncode == 0, ran.stderr
+    assert "the density: it has no gradient" in " ".join(ran.stdout.split())
+
+
+def test_a_density_that_is_nowhere_finite_is_told(
+    here: Callable[..., int], capsys: pytest.CaptureFixture[str], model_file: Write
+) -> None:
     """Where no point has a finite density there is nothing to compare, with code 2."""
-    ran = gradbench("gradients", model_file(NOWHERE), *FEW)
-    assert ran.returncode == 2
-    assert "finite" in ran.stderr
+    assert here(model_file(NOWHERE), *FEW) == 2
+    assert "finite" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_sweep_that_fails_keeps_what_was_before(gradbench: Run, tmp_path: Path) -> None:
+def test_a_sweep_that_fails_keeps_what_was_before(
+    here: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """A point of a sweep that can't be loaded ends it; those before are shown and kept."""
-    ran = gradbench("gradients", "gaussian", "--sweep", "dim=2,-1", *FEW)
-    assert ran.returncode == 2
-    assert "dim=2, 2 dimensions" in ran.stdout
+    assert here("gaussian", "--sweep", "dim=2,-1", *FEW) == 2
+    assert "dim=2, 2 dimensions" in capsys.readouterr().out
     assert len(list((tmp_path / "results" / "gradients-gaussian").iterdir())) == 1
 
 
-@pytest.mark.slow
-def test_what_takes_too_long_is_a_timeout(gradbench: Run) -> None:
-    """A limit that no method can keep is each one's status, and no failure of the command's."""
-    ran = gradbench("gradients", "gaussian", *FEW, "--timeout", "1ms")
-    assert ran.returncode == 2
-    assert "not done after 0.001 s" in ran.stderr
+def test_what_takes_too_long_is_a_timeout(
+    here: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit within which not even the points are found ends the command, and is told."""
+    assert here("gaussian", *FEW, "--timeout", "1ms") == 2
+    assert "not done after 0.001 s" in capsys.readouterr().err
 
 
 def test_a_study_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

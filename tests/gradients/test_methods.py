@@ -25,7 +25,7 @@ FAST = {"jax_reverse", "jax_hessian_vector", "finite_forward"}
 def marked(name: str) -> Any:
     """Return a method as a test's parameter; what takes long to compile is slow."""
     slow = [] if name in FAST else [pytest.mark.slow]
-    smoke = [pytest.mark.smoke] if name == "pytensor_numba" else []
+    smoke = [pytest.mark.smoke] if name == "pytensor_forward" else []
     return pytest.param(name, marks=[*slow, *smoke])
 
 
@@ -41,7 +41,7 @@ def target() -> Target:
     """A model of three coordinates, two of them on another scale, and not symmetric."""
     with pm.Model() as model:
         sd = pm.HalfNormal("sd")
-        share = pm.Beta("share", 2.0, 3.0)
+        share = pm.Uniform("share")
         pm.Normal("at", share, sd)
     return Target(model)
 

@@ -33,6 +33,7 @@ SOURCES = {
     "slides",
     "Sellforte post; slides; PyHEP tutorial",
 }
+SLOW = {"scan_memory"}
 OFF = 1.001  # times the right derivative: far beyond rounding, far below what an eye sees
 
 
@@ -44,7 +45,9 @@ def measured(name: str) -> tuple[Finding, ...]:
     return studies.load(name).measure()
 
 
-@pytest.fixture(params=studies.names())
+@pytest.fixture(
+    params=[pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in studies.names()]
+)
 def name(request: pytest.FixtureRequest) -> str:
     """Each study in turn."""
     return str(request.param)

@@ -49,7 +49,7 @@ class Comparison:
         Raises:
             LibraryError: pandas isn't installed.
         """
-        plain = frame(of_gate.Row, self.verdict.rows)
+        plain = frame(of_gate.Compared, self.verdict.rows)
         ends = ("", "_low", "_high")
         return plain.rename(
             columns={f"{name}{end}": f"{name}_ratio{end}" for name in RATIOS for end in ends}

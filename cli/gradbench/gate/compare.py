@@ -19,7 +19,7 @@ from gradbench.gate.claims import Claim
 from gradbench.gate.pair import WITHOUT, Pair
 from gradbench.gate.rule import ONCE, Look
 from gradbench.gate.sides import Series, Side
-from gradbench.gate.verdict import Comparison, Pooled, Row, Verdict, ordered
+from gradbench.gate.verdict import Compared, Comparison, Pooled, Verdict, ordered
 from gradbench.measure.result import NEVER_COSTED
 from gradbench.stats import rank_tests
 from gradbench.stats.interval import Interval
@@ -77,16 +77,16 @@ def require_common(base: Side, head: Side) -> None:
 # -- what can't be compared ------------------------------------------------------------------
 
 
-def _blocked(key: Key, base: Side, head: Side) -> Row | None:
+def _blocked(key: Key, base: Side, head: Side) -> Compared | None:
     """Return the row of what can't be compared, with the reason, or None."""
     before, after = base.series.get(key), head.series.get(key)
 
-    def row(verdict: Verdict, reason: str) -> Row:
+    def row(verdict: Verdict, reason: str) -> Compared:
         n_base, n_head = (
             0 if series is None else int(pairs_of.is_usable(series).sum())
             for series in (before, after)
         )
-        return Row(
+        return Compared(
             model=key[0], sampler=key[1], verdict=verdict, reason=reason, n_base=n_base,
             n_head=n_head,
         )  # fmt: skip
@@ -170,7 +170,7 @@ def _failure(before: Series, after: Series) -> str:
 # -- what can --------------------------------------------------------------------------------
 
 
-def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row:
+def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Compared:
     base, head = pair.costs
     lost = [claim for claim in worse if claim.of == pair.key]
     se = pairs_of.standard_error(pair.cost)
@@ -180,7 +180,7 @@ def _row(pair: Pair, worse: set[Claim], better: set[Claim], n_cells: int) -> Row
             caught = float(np.exp(rule.catches(se, n_cells)))
         sd = se / rule.standard_error(1.0, len(base), len(head))
         needed = rule.n_needed(sd, rule.PASS, n_cells)
-    row = Row(
+    row = Compared(
         model=pair.key[0],
         sampler=pair.key[1],
         verdict=_verdict(pair, lost, is_gained=any(claim.of == pair.key for claim in better)),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from xml.etree import ElementTree
 
-from gradbench.gate.verdict import QUIET, Comparison, Policy, Row
+from gradbench.gate.verdict import QUIET, Compared, Comparison, Policy
 from gradbench.gate.words import over_models, time_per_evaluation, times
 from gradbench.records import to_plain
 from gradbench.stats.interval import Interval
@@ -51,7 +51,7 @@ def to_json(found: Sequence[Comparison], policy: Policy) -> str:
 
 def to_csv(found: Sequence[Comparison], policy: Policy) -> str:  # noqa: ARG001 - as the others
     """Return a line for each row; a ratio and its bounds are three columns."""
-    plain = [field.name for field in fields(Row) if field.name not in RATIOS]
+    plain = [field.name for field in fields(Compared) if field.name not in RATIOS]
     bounds = [f"{name}_ratio{end}" for name in RATIOS for end in ("", "_low", "_high")]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -156,7 +156,7 @@ FORMATS: dict[str, Callable[[Sequence[Comparison], Policy], str]] = {
 
 def _markdown(
     found: Sequence[Comparison],
-    rows: Sequence[tuple[Comparison, Row]],
+    rows: Sequence[tuple[Comparison, Compared]],
     n_left_out: int,
     policy: Policy,
 ) -> str:
@@ -184,7 +184,7 @@ def _markdown(
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: Sequence[tuple[Comparison, Row]], n_heads: int) -> list[str]:
+def _table(rows: Sequence[tuple[Comparison, Compared]], n_heads: int) -> list[str]:
     heads = ["verdict", "model", "sampler", "evaluations/ESS (95 % CI)", "time per evaluation"]
     heads += ["replicates"] + (["head"] if n_heads > 1 else [])
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -210,7 +210,7 @@ def _md(text: str) -> str:
 # -- the others ------------------------------------------------------------------------------
 
 
-def _outcome(row: Row, policy: Policy) -> str:
+def _outcome(row: Compared, policy: Policy) -> str:
     if row.verdict == "regressed":
         return "failure"
     if policy.fails(row.verdict):

@@ -19,7 +19,7 @@ from gradbench.gate import rule, sides
 from gradbench.gate.compare import compare, differences
 from gradbench.gate.rule import Look
 from gradbench.gate.sides import Side
-from gradbench.gate.verdict import Comparison, Row, ordered
+from gradbench.gate.verdict import Compared, Comparison, ordered
 from gradbench.measure import machine
 from gradbench.measure.runner import Runner
 from gradbench.measure.slowdown import Planted
@@ -76,7 +76,7 @@ def decide(take: Take, looks: Sequence[Look], *, is_paired: bool = False) -> Com
         looks: as ``rule.looks`` gives them.
         is_paired: as in ``compare``.
     """
-    rows: dict[Key, Row] = {}
+    rows: dict[Key, Compared] = {}
     undecided: set[Key] | None = None
     for number, look in enumerate(looks):
         base, head = take(look, undecided)

@@ -14,7 +14,7 @@ from gradbench.draws import FloatArray
 from gradbench.gate import gate, rule, sides
 from gradbench.gate.gate import PER_PROCESS, Variant
 from gradbench.gate.sides import Series, Side
-from gradbench.gate.verdict import Comparison, Row
+from gradbench.gate.verdict import Compared, Comparison
 from gradbench.gate.words import percent
 from gradbench.measure.runner import Runner
 from gradbench.measure.slowdown import Planted
@@ -44,7 +44,7 @@ class Trial:
     factor: str
     comparison: Comparison
 
-    def is_caught(self, row: Row) -> bool:
+    def is_caught(self, row: Compared) -> bool:
         """Return whether it was caught in a cell, and not put down to the other factor."""
         return {"evaluations", "time"} & {*row.lost} == {self.factor}
 

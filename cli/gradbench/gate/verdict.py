@@ -28,7 +28,7 @@ REGRESSION, NOT_COMPARED, INCONCLUSIVE = 3, 4, 5  # exit codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Compared:
     """The verdict on one model and sampler. Ratios are head over base: above 1 costs more.
 
     Attributes:
@@ -94,11 +94,11 @@ class Comparison:
 
     base: str
     head: str
-    rows: Sequence[Row]
+    rows: Sequence[Compared]
     pooled: Sequence[Pooled] = ()
     notes: Sequence[str] = ()
 
-    def having(self, *verdicts: Verdict) -> list[Row]:
+    def having(self, *verdicts: Verdict) -> list[Compared]:
         """Return the rows with one of these verdicts."""
         return [row for row in self.rows if row.verdict in verdicts]
 
@@ -127,10 +127,10 @@ class Comparison:
         return f"{said} ({', '.join(counts)})."
 
 
-def ordered(rows: Iterable[Row]) -> list[Row]:
+def ordered(rows: Iterable[Compared]) -> list[Compared]:
     """Return rows in the order they are shown in: the gravest first, then the dearest."""
 
-    def place(row: Row) -> tuple[int, float]:
+    def place(row: Compared) -> tuple[int, float]:
         return ORDER.index(row.verdict), 0.0 if row.cost is None else -row.cost.estimate
 
     return sorted(rows, key=place)

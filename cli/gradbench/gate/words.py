@@ -11,7 +11,7 @@ from gradbench.gate import rule
 from gradbench.gate.claims import Claim
 from gradbench.gate.pair import Pair
 from gradbench.gate.sides import Side
-from gradbench.gate.verdict import Pooled, Row, Verdict
+from gradbench.gate.verdict import Compared, Pooled, Verdict
 from gradbench.stats.interval import Interval
 
 HOPELESS = 10.0  # a ratio of costs; where no less is caught, figures would mislead
@@ -39,7 +39,7 @@ def percent(value: float) -> str:
     return f"{value - 1:+.0%}".replace("%", " %")
 
 
-def time_per_evaluation(row: Row) -> str:
+def time_per_evaluation(row: Compared) -> str:
     """Return the ratio of times, in brackets where it is only shown."""
     shown = times(row.time)
     return shown if row.is_time_judged or row.time is None else f"({shown})"
@@ -51,12 +51,12 @@ def over_models(pool: Pooled) -> str:
     return f"evaluations/ESS {times(pool.evaluations)}: {said}"
 
 
-def with_reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> Row:
+def with_reason(row: Compared, pair: Pair, lost: Sequence[Claim]) -> Compared:
     """Return the row with its verdict in words; ``lost`` is what was proven worse."""
     return replace(row, reason=_reason(row, pair, lost))
 
 
-def with_repeat(row: Row, head: Side) -> Row:
+def with_repeat(row: Compared, head: Side) -> Compared:
     """Return the row with the command that runs a regressed cell's first replicate again."""
     if row.verdict != "regressed" or not head.config:
         return row
@@ -67,7 +67,7 @@ def with_repeat(row: Row, head: Side) -> Row:
     return replace(row, reason=f"{row.reason}; seed {seed} again: {again}")
 
 
-def _reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> str:
+def _reason(row: Compared, pair: Pair, lost: Sequence[Claim]) -> str:
     figures = _figures(row)
     same = f"draws identical on {row.n_identical} seeds"
     by_verdict: dict[Verdict, str] = {
@@ -82,12 +82,12 @@ def _reason(row: Row, pair: Pair, lost: Sequence[Claim]) -> str:
     return by_verdict[row.verdict]
 
 
-def _figures(row: Row) -> str:
+def _figures(row: Compared) -> str:
     evaluations = f"evaluations/ESS {times(row.evaluations)}"
     return f"{evaluations}, time {times(row.time)}" if row.is_time_judged else evaluations
 
 
-def _attribution(row: Row, lost: Sequence[Claim]) -> str:
+def _attribution(row: Compared, lost: Sequence[Claim]) -> str:
     said = []
     kinds = {claim.what for claim in lost}
     if {"evaluations", "time"} <= kinds:
@@ -103,7 +103,7 @@ def _attribution(row: Row, lost: Sequence[Claim]) -> str:
     return "; ".join(said)
 
 
-def _blindness(row: Row) -> str:
+def _blindness(row: Compared) -> str:
     """Return what the run could have shown, and what it would take to show more."""
     if row.catches is None or row.n_needed is None:
         return f"{min(row.n_base, row.n_head)} replicates are too few for any proof"

@@ -65,18 +65,25 @@ class Points:
 
 
 def points(source: Source, params: dict[str, Any], *, n: int, timeout_s: float) -> Points:
-    """Return up to n points of a model, and what is right there.
-
-    Args:
-        source: the model.
-        params: its parameters.
-        n: how many points, at most.
-        timeout_s: the worker's own; what could pass it is left out.
+    """Return ``of_target`` of a model.
 
     Raises:
         ModelError: it can't be loaded, compiled, or started from anywhere.
     """
-    target = Target(*models.load(source, params))
+    return of_target(Target(*models.load(source, params)), n=n, timeout_s=timeout_s)
+
+
+def of_target(target: Target, *, n: int, timeout_s: float) -> Points:
+    """Return up to n points of a target, and what is right there.
+
+    Args:
+        target: whose gradients are compared.
+        n: how many points, at most.
+        timeout_s: the worker's own; what could pass it is left out.
+
+    Raises:
+        ModelError: it can't be compiled, or started from anywhere.
+    """
     with np.errstate(all="ignore"):
         tried = density_check.points(target)[: 2 * density_check.N_POINTS][:n]
         values = np.array([target.logdensity(x) for x in tried])

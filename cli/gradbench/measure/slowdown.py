@@ -57,7 +57,7 @@ def plant(model: "pm.Model", planted: Planted) -> None:
             pm.Potential("planted_work", zero * pt.sum(pt.sin(angles + variables[0].sum())))
 
 
-def seconds(built: Evaluator, points: FloatArray) -> float:
+def call_s(built: Evaluator, points: FloatArray) -> float:
     """Return the CPU seconds of one call of the density or gradient that a sampler uses.
 
     Args:

@@ -197,7 +197,7 @@ class Session:
         for planted in (Planted(), Planted(work=slowdown.TRIAL)):
             target, built, options = _compiled(parsed, planted, Stopwatch())
             points = target.initial(np.random.default_rng(0), options.n_starts)
-            spent.append(slowdown.seconds(built, points))
+            spent.append(slowdown.call_s(built, points))
         return slowdown.work_for(share, *spent)
 
     def sample(self, cell: dict[str, Any], save: str | None) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def run(order: Order, display: Display) -> Established:
         runs = _counted(long_runs(runner, made, lengths, order, display))
     measured = next(iter(runs.values()))[0]
     return Established(
-        findings=pooled.judge(runs, order.demand),
+        findings=pooled.pooled_findings(runs, order.demand),
         reference=measured.reference,
         params=params,
         shapes=shapes,

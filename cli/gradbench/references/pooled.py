@@ -176,7 +176,7 @@ class Findings:
     unmet: tuple[str, ...]
 
 
-def judge(runs: Mapping[str, Sequence[Measured]], demand: Demand) -> Findings:
+def pooled_findings(runs: Mapping[str, Sequence[Measured]], demand: Demand) -> Findings:
     """Return what the runs of two samplers or more say, held against a demand.
 
     All of them must have the same parameters, those that count: see ``result.counted``.

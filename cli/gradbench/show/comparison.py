@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradbench.gate.baseline import Baseline
-from gradbench.gate.verdict import LOUD, QUIET, Comparison, Row, Verdict
+from gradbench.gate.verdict import LOUD, QUIET, Compared, Comparison, Verdict
 from gradbench.gate.words import over_models, percent, time_per_evaluation, times
 from gradbench.show.console import console, fitted, item, significant, table
 
@@ -28,17 +28,17 @@ EXPLAINED: tuple[Verdict, ...] = (*LOUD, "advisory")
 MAX_QUIET = 40  # rows
 
 
-def _change(row: Row) -> str:
+def _change(row: Compared) -> str:
     both = f"{significant(row.base)} → {significant(row.head)}"
     return "–" if row.base is None and row.head is None else both
 
 
-WORDS: dict[str, Callable[[Row], str]] = {
+WORDS: dict[str, Callable[[Compared], str]] = {
     "model": lambda row: row.model,
     "sampler": lambda row: row.sampler,
 }
 # Where the terminal is narrow the last ones are hidden first.
-NUMBERS: dict[str, Callable[[Row], str]] = {
+NUMBERS: dict[str, Callable[[Compared], str]] = {
     "evals/ESS\nbase → head": _change,
     "evals/ESS\n[95 % CI]": lambda row: times(row.evaluations),
     "time per eval\n[95 % CI]": time_per_evaluation,

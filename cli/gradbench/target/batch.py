@@ -148,7 +148,7 @@ def batched(
     graph = FunctionGraph(outputs=list(outputs), clone=True, copy_inputs=False)
     in2out(local_check_parameter_to_ninf_switch).rewrite(graph)
     points, ndims = pt.dmatrix("points"), [output.type.ndim for output in outputs]
-    outside = [np.full(output.type.shape, np.nan) for output in outputs]
+    outside = [np.full(_shape(flat, output, trial[0]), np.nan) for output in outputs]
     ways: dict[Form, Callable[..., Sequence[Variable]]]
     ways = {"vectorized": _vectorized, "loop": _looped}
     for form, way in ways.items():
@@ -167,6 +167,15 @@ def batched(
         if together is not None and is_whole and _agree(together, rows):
             return Batch(form, function, outside)
     return Batch("python loop", compiled(flat, graph.outputs), outside)
+
+
+def _shape(flat: "Variable", output: "Variable", x: FloatArray) -> tuple[int, ...]:
+    """Return an output's shape at x, which its type doesn't always know."""
+    known: tuple[int | None, ...] = output.type.shape
+    sizes = [n for n in known if n is not None]
+    if len(sizes) == len(known):
+        return tuple(sizes)
+    return tuple(int(n) for n in output.shape.eval({flat: x}, mode="FAST_COMPILE"))
 
 
 def without_shared(
