@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradbench.draws import FloatArray
-from gradbench.judge import notices
+from gradbench.elsewhere import notices
 
 Made = Callable[[np.random.Generator], FloatArray]
 Rule = Callable[[FloatArray], bool]

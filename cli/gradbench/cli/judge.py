@@ -11,10 +11,10 @@ from gradbench import models
 from gradbench.cli.exports import of_results
 from gradbench.cli.flags import source_options
 from gradbench.config import loading
+from gradbench.elsewhere import into as beside
+from gradbench.elsewhere.asked import Asked, Model
+from gradbench.elsewhere.judge import judge
 from gradbench.errors import ConfigError
-from gradbench.judge import into as beside
-from gradbench.judge.asked import Asked, Model
-from gradbench.judge.judge import judge
 from gradbench.results import store
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import is_failure

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gradbench import compat
+from gradbench.elsewhere.chains import Chain, Content, Spent
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError, headline
-from gradbench.judge.chains import Chain, Content, Spent
-from gradbench.judge.readers import _shared
 from gradbench.measure import saved
 from gradbench.target.quantities import scalars
 

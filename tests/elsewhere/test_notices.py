@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gradbench.draws import FloatArray
-from gradbench.judge import notices
-from gradbench.judge.chains import Chains
+from gradbench.elsewhere import notices
+from gradbench.elsewhere.chains import Chains
 
 Made = Callable[[np.random.Generator], FloatArray]
 DIGITS = 17

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradbench.elsewhere.chains import Chain, Content
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Chain, Content
-from gradbench.judge.readers import _shared
 from gradbench.target.quantities import scalars
 
 SUMMARY = "NumPy's .npy and .npz of shape (chains, draws, parameters)"

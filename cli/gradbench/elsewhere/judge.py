@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from gradbench.config.planning import ELSEWHERE, Cell
 from gradbench.draws import Evaluations
+from gradbench.elsewhere import asking, counts, names, notices, own, readers, scalars
+from gradbench.elsewhere.asked import Asked
+from gradbench.elsewhere.chains import Chains, Content, Spent, joined, listed
+from gradbench.elsewhere.lp import Agreement
+from gradbench.elsewhere.notices import Notice
+from gradbench.elsewhere.scalars import Scalars
 from gradbench.errors import ChainsError
-from gradbench.judge import asking, counts, names, notices, own, readers, scalars
-from gradbench.judge.asked import Asked
-from gradbench.judge.chains import Chains, Content, Spent, joined, listed
-from gradbench.judge.lp import Agreement
-from gradbench.judge.notices import Notice
-from gradbench.judge.scalars import Scalars
 from gradbench.measure import statuses, workers
 from gradbench.measure.result import CellResult, Elsewhere, Measured, Status
 from gradbench.stats import diagnostics
