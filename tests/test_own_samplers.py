@@ -276,7 +276,6 @@ def test_a_file_is_run_in_workers_only(
 
 BAD_RUNS = {
     "wrong shape": ("return kept[:, :, :1]", "must be of shape (chains, draws, 2)"),
-    "too few draws": ("return kept[:, :3]", "4 are the fewest"),
     "raises": ("raise KeyError('gone')", "KeyError: 'gone'"),
     "dies": ("import os; os._exit(7)", "the worker died of exit code 7"),
     "not a number": ("kept[0, 0, 0] = np.nan; return kept", "NaN or infinity"),
