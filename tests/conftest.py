@@ -22,7 +22,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # are slower, and JAX 0.10 can wait for itself for ever when it has more than one.
 os.environ.update(dict.fromkeys(machine.THREAD_VARIABLES, "1"))
 
-# A plugin may have imported NumPy before: its BLAS read none of them, and with more threads sums end
+# A plugin may have imported NumPy before, whose BLAS read none of them; with more threads, sums end
 # in another digit.
 threadpool_limits(1)
 
