@@ -254,6 +254,30 @@ def test_a_config_says_where(
     assert "small.yaml:" in done.stderr
 
 
+@pytest.mark.parametrize("sweep", [{}, {"sweep": {"step": [0.2, 0.4]}}])
+def test_its_process_is_started_once(
+    config: Write, sampler_file: Write, gradbench: Gradbench, tmp_path: Path, sweep: dict[str, Any]
+) -> None:
+    """To check a config, to fill in defaults and to plan cells a sampler is asked once."""
+    note = f"open({str(tmp_path / 'asked')!r}, 'a').write('once ')\n"
+    sampler_file(note + METROPOLIS)
+    done = gradbench("run", config(samplers={"mine": {**MINE["mine"], **sweep}}), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "asked").read_text() == "once "
+
+
+@pytest.mark.slow
+def test_a_question_that_raises_is_the_samplers_fault(
+    config: Write, sampler_file: Write, gradbench: Gradbench
+) -> None:
+    """An unsuited() that raises is told under the sampler's label, before anything is run."""
+    sampler_file(METROPOLIS + "\ndef unsuited(target, options):\n    raise KeyError('gone')\n")
+    done = gradbench("run", config(samplers=MINE), "--quiet")
+    assert done.returncode == 2
+    assert "samplers.mine: unsuited(): KeyError: 'gone'" in done.stderr
+    assert "models." not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_file_is_run_in_workers_only(
     config: Write, sampler_file: Write, gradbench: Gradbench, tmp_path: Path
