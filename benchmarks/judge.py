@@ -1,7 +1,8 @@
 """How often ``gradbench judge`` notices something in chains that are clean, and in others.
 
 ``python benchmarks/judge.py --files 400`` prints two tables of Markdown: false alarms of each rule
-on clean chains, and what each rule catches of what was planted. See ``judge.md``.
+on clean chains, and what each rule catches of what was planted. See ``judge.md``. The tests
+of these rules have their chains from here.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradbench.draws import FloatArray
-from gradbench.judge import notices
+from gradbench.elsewhere import notices
 
 Made = Callable[[np.random.Generator], FloatArray]
 Rule = Callable[[FloatArray], bool]

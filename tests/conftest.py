@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from threadpoolctl import threadpool_limits
 
 from gradbench.measure import machine
 
@@ -20,6 +21,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # As in a worker, before anything is imported: two test processes with two threads each on two cores
 # are slower, and JAX 0.10 can wait for itself for ever when it has more than one.
 os.environ.update(dict.fromkeys(machine.THREAD_VARIABLES, "1"))
+
+# A plugin may have imported NumPy before, whose BLAS read none of them; with more threads, sums end
+# in another digit.
+threadpool_limits(1)
 
 # Readline, which pytest imports, says to the processes that it starts how wide a terminal would be.
 os.environ.pop("COLUMNS", None)

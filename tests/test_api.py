@@ -24,7 +24,9 @@ from gradbench.cli import main
 from gradbench.errors import ConfigError, LibraryError, ModelError, SamplerError, StoreError
 from gradbench.gate import forms
 from gradbench.gate.verdict import Policy
+from gradbench.measure.check_sampler import Line
 from gradbench.measure.workers import Stopped
+from gradbench.results import check_sampler
 from gradbench.show import progress
 from tests.made_up import ENDED, MEASURED, measured, replace_workers
 
@@ -38,6 +40,11 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     " skip_missing=False, progress=True, **keys",
     gb.load: "path",
     gb.compare: "base, head",
+    gb.judge: "chains, *, model=None, params=mappingproxy({}), data=None, posteriordb=None,"
+    " parameters=(), names=None, walkers=False, compile_s=None, warmup_s=None, sampling_s=None,"
+    " evaluations=None, gradients=None, reference_only=False, label=None",
+    gb.check_sampler: "sampler, *, options=mappingproxy({}), models=(), seed=0, quick=False,"
+    " progress=True",
     gb.Run.to_frame: "self",
     gb.Run.cells: "self",
     gb.Run.parameters: "self",
@@ -46,6 +53,12 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     gb.Run.resume: "self, *, save_draws=False, progress=True",
     gb.Comparison.to_frame: "self",
     gb.Comparison.table: "self, *, width=100",
+    gb.Judgement.to_frame: "self",
+    gb.Judgement.cells: "self",
+    gb.Judgement.parameters: "self",
+    gb.Judgement.table: "self, *, width=100",
+    gb.Contract.to_frame: "self",
+    gb.Contract.table: "self, *, width=100",
 }
 
 
@@ -68,8 +81,10 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Config:
 
 def test_the_public_names_are_these() -> None:
     """Whoever removes one breaks notebooks; each can be had, completed, and nothing else."""
-    door = {"Comparison", "GradbenchError", "Run", "compare", "load", "run"}
-    assert set(gb.__all__) == door | {"LogDensity", "Moments", "Reference", "StanProgram"}
+    functions = {"check_sampler", "compare", "judge", "load", "run"}
+    records = {"Comparison", "Contract", "GradbenchError", "Judgement", "Run"}
+    of_models = {"LogDensity", "Moments", "Reference", "StanProgram"}
+    assert set(gb.__all__) == functions | records | of_models
     assert set(gb.__all__) <= set(dir(gb))
     for name in gb.__all__:
         assert getattr(gb, name).__module__.startswith("gradbench."), name
@@ -89,6 +104,8 @@ def test_signatures_are_kept() -> None:
     for cls, names in {
         gb.Run: {"path", "n_finished", "n_planned", "is_finished"},
         gb.Comparison: {"verdict", "sentence", "regressions"},
+        gb.Judgement: {"is_believed"},
+        gb.Contract: {"found", "is_passed", "failed"},
     }.items():
         public = {name for name in dir(cls) if not name.startswith("_")}
         methods = {f.__name__ for f in SIGNATURES if f.__qualname__.startswith(cls.__name__)}
@@ -101,7 +118,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
         "import sys\nimport gradbench as gb\ndir(gb)\n"
         "heavy = {'pymc', 'arviz', 'pandas', 'numpy', 'rich', 'pydantic', 'emcee'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "gb.run, gb.load, gb.compare\n"
+        "gb.run, gb.load, gb.compare, gb.judge, gb.check_sampler\n"
         "heavy = {'pymc', 'arviz', 'pandas', 'xarray'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
@@ -475,6 +492,52 @@ def test_a_comparisons_html_has_its_verdicts_in_words(plain: Config) -> None:
     rows = [text for tag, scope, text in page.cells if (tag, scope) == ("th", "row")]
     assert rows == ["normal", "ok"]
     assert ("td", None, "identical") in page.cells
+
+
+# -- a sampler's contract --------------------------------------------------------------------
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Let every sampler keep one promise and break another; what is asked is noted."""
+    asked: dict[str, Any] = {}
+
+    def check(use: str, _display: object, **given: Any) -> check_sampler.Contract:
+        asked.update(given, use=use)
+        lines = (Line("seed", "passed"), Line("counts", "failed", "by 3 & more"))
+        return check_sampler.Contract(use, {"step": 0.3}, lines)
+
+    monkeypatch.setattr(check_sampler, "check", check)
+    return asked
+
+
+def test_a_sampler_is_checked_from_python(
+    checked: dict[str, Any], imported: types.ModuleType, tmp_path: Path
+) -> None:
+    """As the command does, on a model's name, path or imported function; the contract is shown."""
+    mine = Path("mine.py")
+    found = gb.check_sampler(mine, options={"step": 0.3}, models=imported.model, quick=True)
+    assert checked["use"] == "mine.py"
+    assert checked["models"] == [str(tmp_path / "my_own_model.py")]
+    assert checked["effort"] == check_sampler.QUICK
+    assert repr(found) == "<Contract mine.py: 1 kept, 1 broken>"
+    assert not found.is_passed
+    assert found.failed == {"counts": "by 3 & more"}
+    assert found.to_frame().to_dict("list") == {
+        "name": ["seed", "counts"], "outcome": ["passed", "failed"], "reason": ["", "by 3 & more"],
+    }  # fmt: skip
+    assert found.table().splitlines()[0] == "mine.py  step=0.3"
+    page = Page(found._repr_html_())
+    assert page.captions == ["mine.py step=0.3"]
+    rows = [text for tag, scope, text in page.cells if (tag, scope) == ("th", "row")]
+    assert rows == ["seed", "counts"]
+    assert ("td", None, "by 3 & more") in page.cells
+
+
+def test_a_wrong_option_of_a_sampler_is_named() -> None:
+    """With its key, and the nearest that there is."""
+    with pytest.raises(ConfigError, match=r"samplers\.sampler\.drawz: unknown key; did you mean"):
+        gb.check_sampler("pymc_metropolis", options={"drawz": 5}, progress=False)
 
 
 # -- progress --------------------------------------------------------------------------------

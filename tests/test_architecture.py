@@ -42,7 +42,7 @@ ORDER = [
     "testing",
     "choose",
     "gate",
-    "judge",
+    "elsewhere",
     "show",
     "api",
     "cli",
@@ -80,7 +80,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("library", "homes"),
-    [("rich", {"show"}), ("arviz", {"compat"}), ("emcee", {"samplers", "judge"})],
+    [("rich", {"show"}), ("arviz", {"compat"}), ("emcee", {"samplers", "elsewhere"})],
 )
 def test_libraries_have_their_homes(library: str, homes: set[str]) -> None:
     """Each of these libraries is imported in its places only: emcee where it runs and is read."""

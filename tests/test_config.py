@@ -233,7 +233,10 @@ def test_overrides_reach_any_key(config: Callable[..., Path]) -> None:
 
 
 def test_shipped_configs_fit_their_schema() -> None:
-    """Every shipped config is found by name, loads, and fits the schema editors use."""
+    """Every shipped config is found by name, loads, and fits the schema editors use.
+
+    So do samplers that aren't shipped, a package's by its bare name among them.
+    """
     import jsonschema
 
     schema = json_schema()
@@ -243,6 +246,8 @@ def test_shipped_configs_fit_their_schema() -> None:
         assert "# yaml-language-server: $schema=schema.json" in path.read_text()
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
         assert planning.cells(loading.load(path.stem))
+    elsewhere = {"mine": {"use": "./mine.py", "step": 1}, "theirs": {"use": "their_nuts", "a": 2}}
+    jsonschema.validate({**yaml.safe_load(GOOD), "samplers": elsewhere}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**yaml.safe_load(GOOD), "replicate": 1}, schema)
 

@@ -226,7 +226,7 @@ BAD = {
     "an unknown baseline": (["check", "small.yaml", "--baseline", "mian"], "did you mean 'main'?"),
     "a slash": (["compare", "baseline:a/b", "baseline:main"], "can't be a baseline's name"),
     "no python": (
-        ["ab", "small.yaml", "--base", "/nope", "--head", "/nope"],
+        ["ab", "small.yaml", "--base", "/nope"],
         "is not a runnable Python interpreter",
     ),
     "nothing in common": (["compare", "baseline:main", "other.csv"], "no model and sampler in"),

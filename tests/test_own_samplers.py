@@ -254,6 +254,30 @@ def test_a_config_says_where(
     assert "small.yaml:" in done.stderr
 
 
+@pytest.mark.parametrize("sweep", [{}, {"sweep": {"step": [0.2, 0.4]}}])
+def test_its_process_is_started_once(
+    config: Write, sampler_file: Write, gradbench: Gradbench, tmp_path: Path, sweep: dict[str, Any]
+) -> None:
+    """To check a config, to fill in defaults and to plan cells a sampler is asked once."""
+    note = f"open({str(tmp_path / 'asked')!r}, 'a').write('once ')\n"
+    sampler_file(note + METROPOLIS)
+    done = gradbench("run", config(samplers={"mine": {**MINE["mine"], **sweep}}), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "asked").read_text() == "once "
+
+
+@pytest.mark.slow
+def test_a_question_that_raises_is_the_samplers_fault(
+    config: Write, sampler_file: Write, gradbench: Gradbench
+) -> None:
+    """An unsuited() that raises is told under the sampler's label, before anything is run."""
+    sampler_file(METROPOLIS + "\ndef unsuited(target, options):\n    raise KeyError('gone')\n")
+    done = gradbench("run", config(samplers=MINE), "--quiet")
+    assert done.returncode == 2
+    assert "samplers.mine: unsuited(): KeyError: 'gone'" in done.stderr
+    assert "models." not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_file_is_run_in_workers_only(
     config: Write, sampler_file: Write, gradbench: Gradbench, tmp_path: Path
@@ -276,7 +300,6 @@ def test_a_file_is_run_in_workers_only(
 
 BAD_RUNS = {
     "wrong shape": ("return kept[:, :, :1]", "must be of shape (chains, draws, 2)"),
-    "too few draws": ("return kept[:, :3]", "4 are the fewest"),
     "raises": ("raise KeyError('gone')", "KeyError: 'gone'"),
     "dies": ("import os; os._exit(7)", "the worker died of exit code 7"),
     "not a number": ("kept[0, 0, 0] = np.nan; return kept", "NaN or infinity"),
@@ -388,14 +411,11 @@ def test_ab_needs_two_sides(
 def test_two_versions_of_a_file_are_compared(
     config: Write, sampler_file: Write, gradbench: Gradbench
 ) -> None:
-    """A baseline whose steps are aimed worse loses, and one that is better is a regression."""
-    sampler_file(METROPOLIS)
-    sampler_file(METROPOLIS.replace("0.4", "0.95"), "worse.py")
-    given = ("--max-replicates", 8, "--quiet")
-    path = config(samplers=MINE)
-    better = gradbench("ab", path, "--base-sampler", "mine=./worse.py", *given)
-    assert better.returncode == 0, better.stdout + better.stderr
-    sampler_file(METROPOLIS.replace("0.4", "0.95"))
-    sampler_file(METROPOLIS, "better.py")
-    worse = gradbench("ab", path, "--base-sampler", "mine=./better.py", *given)
-    assert worse.returncode == 3, worse.stdout + worse.stderr
+    """A file whose steps are aimed worse than its baseline's is a regression."""
+    sampler_file(METROPOLIS, "before.py")
+    sampler_file(METROPOLIS.replace("0.4)", "0.7)"))  # two and a half times the evaluations an ESS
+    long = {"mine": {"use": "./mine.py", "tune": 300, "draws": 8000}}
+    given = ("--base-sampler", "mine=./before.py", "--max-replicates", 8, "--quiet")
+    done = gradbench("ab", config(samplers=long), *given)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Regressed: mine on normal" in done.stdout

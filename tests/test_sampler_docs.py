@@ -3,7 +3,6 @@
 import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,36 +125,22 @@ def test_adapters_work(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # a whole check is among it
 def test_the_template_installs_and_is_offered(
     tmp_path: Path, gradbench: Callable[..., Any]
 ) -> None:
-    """Its entry point is listed with its version, explains itself, and its config is read."""
-    pytest.importorskip("setuptools")
-    site, copy = tmp_path / "site", tmp_path / "copy"  # setuptools writes beside what it builds
-    shutil.copytree(PACKAGE, copy)
-    flags: tuple[str | Path, ...] = (
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "--target",
-        site,
-    )
-    command: list[str | Path] = [sys.executable, "-m", "pip", "install", *flags, copy]
-    subprocess.run(command, check=True, capture_output=True)
+    """Its entry point is listed with its version, its config is read, and its own test passes."""
+    site = tmp_path / "site"
+    offline = ("--no-deps", "--no-index", "--no-build-isolation")
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet", *offline]
+    subprocess.run([*pip, "--target", site, PACKAGE], check=True, capture_output=True)
     env = {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     listed = gradbench("list", "samplers", env=env).stdout
     assert re.search(r"walkers:random_walk +0\.1\.0", listed)
-    page = gradbench("list", "samplers", "random_walk", env=env).stdout
-    assert "acceptance rate that warm-up aims at" in page
-    config = copy / "configs" / "gate.yaml"
-    shorter = ("--set", "replicates=1", "--set", "samplers.random_walk.draws=4000")
-    done = gradbench("run", config, *shorter, "--quiet", env=env)
-    assert done.returncode in {0, 1}, done.stderr
-    assert "random_walk" in done.stdout
+    planned = gradbench("run", PACKAGE / "configs" / "gate.yaml", "--dry-run", env=env)
+    assert planned.returncode == 0, planned.stderr
+    assert "10 cells; nothing was run" in planned.stdout
     tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", copy / "tests"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE / "tests"],
         cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert tested.returncode == 0, tested.stdout

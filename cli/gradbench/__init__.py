@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradbench.api.check_sampler import Contract, check_sampler
     from gradbench.api.compare import Comparison, compare
+    from gradbench.api.judge import Judgement, judge
     from gradbench.api.run import Run, load, run
     from gradbench.errors import GradbenchError
     from gradbench.logdensity import LogDensity
@@ -13,13 +15,17 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "Comparison",
+    "Contract",
     "GradbenchError",
+    "Judgement",
     "LogDensity",
     "Moments",
     "Reference",
     "Run",
     "StanProgram",
+    "check_sampler",
     "compare",
+    "judge",
     "load",
     "run",
 ]
@@ -32,9 +38,13 @@ _HOMES = {
     "StanProgram": "stan",
     # what a notebook or a script uses
     "Comparison": "api.compare",
+    "Contract": "api.check_sampler",
     "GradbenchError": "errors",
+    "Judgement": "api.judge",
     "Run": "api.run",
+    "check_sampler": "api.check_sampler",
     "compare": "api.compare",
+    "judge": "api.judge",
     "load": "api.run",
     "run": "api.run",
 }  # the public names, and their modules: loaded at first use, so that commands start fast

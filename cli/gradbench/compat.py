@@ -237,6 +237,24 @@ def load_draws(path: Path) -> Any:
 KEPT = ("posterior", "sample_stats", "warmup_sample_stats")  # of ArviZ's groups, what is judged
 
 
+def groups_of(draws: Any) -> dict[str, Any] | None:
+    """Return the datasets of an ArviZ object by group, as ``open_groups``; None where it is none.
+
+    A lone dataset of xarray is a posterior.
+    """
+    import xarray
+
+    if isinstance(draws, xarray.Dataset):
+        return {"/": draws}
+    if isinstance(draws, xarray.DataTree):
+        held = {name: draws[name].to_dataset() for name in KEPT if name in draws.children}
+        return {"/": draws.to_dataset(), **held}
+    if type(draws).__name__ != "InferenceData":  # ArviZ 0.x, which only who made it imports
+        return None
+    held = {name: draws[name] for name in KEPT if name in draws.groups()}
+    return {"/": xarray.Dataset(attrs=draws.attrs), **held}
+
+
 def open_groups(path: Path, *, engine: str) -> dict[str, Any]:
     """Return the datasets of a file that ArviZ 0.x or 1.x wrote, by group; ``/`` is the root.
 

@@ -40,7 +40,6 @@ def check_sampler(
     effort = QUICK if is_quick else FULL
     found = check(
         str(sampler),
-        Path(),
         Silent(),
         options=options,
         models=models,

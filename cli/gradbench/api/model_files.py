@@ -1,5 +1,6 @@
 """Models that are given as functions: a worker can have one only from the file that it is in."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -24,6 +25,15 @@ def _with_path(value: Any, key: str) -> Any:
         return with_paths(value, key)
     is_use = key.rpartition(".")[2] == "use"
     return str(path_of(value, key)) if is_use and not isinstance(value, PLAIN) else value
+
+
+def use_of(model: Any, key: str) -> str:
+    """Return what ``use`` of a config says of a model given by name, by path or as a function.
+
+    Raises:
+        ModelError: workers could not load it.
+    """
+    return os.fspath(model if isinstance(model, str | os.PathLike) else path_of(model, key))
 
 
 def path_of(function: Any, key: str) -> Path:

@@ -1,7 +1,6 @@
 """``gradbench check-sampler``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -35,7 +34,6 @@ def command(
     with Display(is_quiet=quiet) as display:
         found = check(
             use,
-            Path(),
             display,
             options=loading.values(options, "--option"),
             models=models,

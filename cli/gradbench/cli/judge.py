@@ -7,14 +7,12 @@ from pathlib import Path
 
 import click
 
-from gradbench import models
 from gradbench.cli.exports import of_results
 from gradbench.cli.flags import source_options
-from gradbench.config import loading
+from gradbench.elsewhere import into as beside
+from gradbench.elsewhere.asked import Asked, Model, model_of
+from gradbench.elsewhere.judge import judge
 from gradbench.errors import ConfigError
-from gradbench.judge import into as beside
-from gradbench.judge.asked import Asked, Model
-from gradbench.judge.judge import judge
 from gradbench.results import store
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import is_failure
@@ -119,8 +117,4 @@ def command(
 
 
 def _model(use: str, params: Sequence[str], data: str | None, posteriordb: str | None) -> Model:
-    """Return the model that is named, with a label for the table."""
-    entry = loading.model(use, data=data, posteriordb=posteriordb, params=params)
-    name = use if use in models.names() else Path(use.removeprefix("posteriordb:")).stem
-    point = f"[{','.join(params)}]" if params else ""
-    return Model(name + point, use, entry.source(Path()).pinned, dict(entry.params))
+    return model_of(use, params=params, data=data, database=posteriordb)

@@ -197,7 +197,7 @@ def json_schema() -> dict[str, Any]:
         }
         choices.append({"$ref": f"#/$defs/{name}"})
     # Of a file or a package nobody knows the options before they are asked.
-    elsewhere = {"type": "string", "pattern": r"\.py$|:"}
+    elsewhere = {"type": "string", "not": {"enum": samplers.names()}}
     choices.append(
         {"type": "object", "properties": {**common, "use": elsewhere}, "required": ["use"]}
     )

@@ -82,24 +82,35 @@ def read(text: str, name: str, folder: Path, overrides: Overrides = ()) -> Bench
     return _read(Document(text, name), folder, overrides)
 
 
-def of_values(values: Mapping[str, Any], overrides: Overrides = ()) -> Benchmark:
+def of_values(
+    values: Mapping[str, Any], overrides: Overrides = (), *, name: str = "config"
+) -> Benchmark:
     """Return the benchmark of a config's keys given in Python, its paths from the current folder.
 
     Raises:
-        ConfigError: it can't be used; the message names the key.
+        ConfigError: it can't be used; the message has ``name`` and the key.
     """
-    return _read(Document.of(values, "config"), Path(), overrides)
+    return _read(Document.of(values, name), Path(), overrides)
 
 
 def model(
-    use: str, *, params: Sequence[str], data: str | None = None, posteriordb: str | None = None
+    use: str,
+    *,
+    params: Sequence[str] | Mapping[str, Any],
+    data: str | None = None,
+    posteriordb: str | None = None,
 ) -> ModelEntry:
-    """Return the entry of a model that is given in words, paths relative to the current folder.
+    """Return the entry of a model that is named, paths relative to the current folder.
+
+    Its parameters are ``key=value`` each, as in a command's flags, or values of Python by name.
 
     Raises:
         ModelError, ConfigError: there is no such model, or it has no such parameter.
     """
-    given = values(params, "--param")
+    if isinstance(params, Mapping):
+        given = Document.of(params, "params").value
+    else:
+        given = values(params, "--param")
     entry = ModelEntry(use=use, data=data, posteriordb=posteriordb, params=given)
     signature = models.signature(entry.source(Path()))
     refuse(

@@ -111,6 +111,10 @@ class _Subject:
     def runs(self) -> list[_Run]:
         return [_run(self.built, self.start(), seed) for seed in SEEDS]
 
+    @cached_property
+    def counting(self) -> "Counting":
+        return Counting()
+
     @property
     def first(self) -> _Run:
         return self.runs[0]
@@ -307,7 +311,7 @@ def _counts(subject: _Subject) -> str:
     sampler, options = subject.sampler, subject.options
     if options.backend == "numba":
         raise _Skipped("numba compiles the density: calls can't be counted")
-    counting = Counting()
+    counting = subject.counting
     if (reason := sampler.unsuited(counting.target, options)) is not None:
         raise _Skipped(reason)
     built = sampler.build(counting.target, options)
@@ -432,7 +436,7 @@ def _adaptation(subject: _Subject) -> str:
         raise _Skipped("its draws are of no chains of their own")
     if subject.options.backend in {"jax", "numba"}:
         raise _Skipped(f"{subject.options.backend} compiles the density: it can't be changed")
-    counting = Counting()
+    counting = subject.counting
     n_draws = N_BEFORE + 4 * (N_NARROW + N_WIDE)
     longer = subject.options.model_copy(update={"draws": n_draws})
     if (reason := sampler.unsuited(counting.target, longer)) is not None:

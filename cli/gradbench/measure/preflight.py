@@ -17,7 +17,7 @@ def unsuited(workers: Workers, cells: Sequence[Cell], observer: Observer) -> dic
 
     Raises:
         ModelError: a model file raises, or returns something that can't be sampled.
-        SamplerError: a sampler isn't installed.
+        SamplerError: a sampler isn't installed, or raises when it is asked.
     """
     with suppress(Stopped):  # told where it is asked
         workers.start(len({cell.sampler for cell in cells}))
@@ -32,6 +32,10 @@ def unsuited(workers: Workers, cells: Sequence[Cell], observer: Observer) -> dic
             if stopped.status == "failed":
                 raise ModelError(f"models.{label}: {stopped.said}") from stopped
             continue
+        if faults := answer.get("faults"):
+            raise SamplerError(
+                "\n".join(f"samplers.{name}: {said}" for name, said in faults.items())
+            )
         for cell, complaint in zip(one_of_each, answer["complaints"], strict=True):
             if complaint is not None:
                 found[cell.key] = Stopped("unsuited", complaint)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from gradbench import compat, models, samplers, studies
 from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray
-from gradbench.errors import GradbenchError, SamplerError
+from gradbench.errors import GradbenchError, SamplerError, first_line
 from gradbench.measure import (
     ascent,
     check_sampler,
@@ -69,23 +69,31 @@ class Session:
         self._compiling = self._recompiling = Duration()
 
     def describe(self, cells: list[dict[str, Any]]) -> dict[str, Any]:
-        """Load a model; return its dimension and why each of its cells can't be run, if so."""
+        """Load a model; return its dimension and why each of its cells can't be run, if so.
+
+        What a cell's sampler raises when it is asked is apart, among ``faults``.
+        """
         parsed = [Cell.from_json(cell) for cell in cells]
         first = parsed[0]
         loaded = _loaded(first)
         target = Target(*loaded, init=first.init, counted=first.parameters)
         target.require(first.init)
-        complaints = []
+        complaints: list[str | None] = []
+        faults: dict[str, str] = {}
         n_starts = 1
         for cell in parsed:
             sampler = _sampler(cell)
             options = sampler.options(**cell.options)
-            complaints.append(sampler.unsuited(target, options))
             n_starts = max(n_starts, options.n_starts)
+            try:
+                complaints.append(sampler.unsuited(target, options))
+            except Exception as error:
+                complaints.append(None)
+                faults[cell.sampler] = f"unsuited(): {type(error).__name__}: {first_line(error)}"
         if first.init in TRIED_FIRST:
             tried = Target(*loaded, mode="FAST_COMPILE", init=first.init)
             tried.starts.find(first.init, np.random.default_rng(0), n_starts)
-        return {"ndim": target.ndim, "complaints": complaints}
+        return {"ndim": target.ndim, "complaints": complaints, "faults": faults}
 
     def shapes(self, cell: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         """Return the shape of every parameter of a cell's model, by name."""

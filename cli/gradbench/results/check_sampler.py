@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
-import yaml
 
 from gradbench.config import loading, planning
 from gradbench.config.benchmark import Benchmark, Gates
@@ -95,7 +94,6 @@ class Contract:
 
 def check(
     use: str,
-    folder: Path,
     display: Display,
     *,
     options: Mapping[str, Any] = MappingProxyType({}),
@@ -107,7 +105,6 @@ def check(
 
     Args:
         use: a shipped name, the path of a file, or ``package:name``.
-        folder: where a relative path starts.
         display: is told what is under way.
         options: those that are not to have their defaults.
         models: what it is run on, as ``use:`` has it; by default four with exact moments.
@@ -127,7 +124,7 @@ def check(
         "replicates": MAX_REPLICATES,
         "seed": seed,
     }
-    benchmark = loading.read(yaml.safe_dump(text, sort_keys=False), "check-sampler", folder)
+    benchmark = loading.of_values(text, name="check-sampler")
     cells = planning.cells(benchmark)
     with Runner(benchmark, display) as runner:
         display.planned(len(entries) + 1)

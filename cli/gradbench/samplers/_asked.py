@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -70,12 +70,42 @@ def ask(source: Source, given: Sequence[Mapping[str, Any]] = ()) -> Asked:
     """
     if source.is_shipped:
         return _answer(source.use, source.digest, given)
-    return _elsewhere(source, json.dumps(list(given)))
+    told = _told(source)
+    new = [options for options in given if _key(options) not in told.chosen]
+    if new or told.asked is None:
+        told.asked = _elsewhere(source, new)
+        # A config is read with defaults left out, and planned with all of them written out.
+        answers, filled = told.asked.chosen[: len(new)], told.asked.chosen[len(new) :]
+        told.chosen |= {_key(options): one for options, one in zip(new, answers, strict=True)}
+        told.chosen |= {_key(one.options): one for one in filled}
+    return replace(told.asked, chosen=tuple(told.chosen[_key(options)] for options in given))
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a sampler's process has told so far: starting one takes as long as a small run.
+
+    Attributes:
+        asked: the last answer, None before the first.
+        chosen: what became of sets of options, by ``_key``.
+    """
+
+    asked: Asked | None = None
+    chosen: dict[str, Chosen] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=64)
-def _elsewhere(source: Source, given: str) -> Asked:
-    question = json.dumps({"use": source.use, "digest": source.digest, "given": json.loads(given)})
+def _told(_source: Source) -> _Told:
+    return _Told()
+
+
+def _key(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True)
+
+
+def _elsewhere(source: Source, given: Sequence[Mapping[str, Any]]) -> Asked:
+    """Return the answer of a process: for each set of options, then for those with all defaults."""
+    question = json.dumps({"use": source.use, "digest": source.digest, "given": given})
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-m", __name__],
@@ -128,7 +158,10 @@ def main() -> None:
     os.dup2(2, 1)
     question = json.load(sys.stdin)
     try:
-        asked = _answer(question["use"], question["digest"], question["given"])
+        use, digest = question["use"], question["digest"]
+        asked = _answer(use, digest, question["given"])
+        filled = [one.options for one in asked.chosen if not one.errors]
+        again = (one for one in _answer(use, digest, filled).chosen if not one.errors)
         answer = json.dumps(
             {
                 "summary": asked.summary,
@@ -137,7 +170,7 @@ def main() -> None:
                 "remedy": asked.remedy,
                 "chosen": [
                     {"options": one.options, "defaults": one.defaults, "errors": one.errors}
-                    for one in asked.chosen
+                    for one in (*asked.chosen, *again)
                 ],
             },
             default=str,  # an exception of a validator's, which pydantic hands on

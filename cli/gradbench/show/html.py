@@ -7,7 +7,9 @@ from rich.table import Table
 
 from gradbench.config.benchmark import Published
 from gradbench.gate.verdict import Comparison
+from gradbench.results.check_sampler import Contract
 from gradbench.results.summary import Summary
+from gradbench.show import contract as of_contract
 from gradbench.show.comparison import NUMBERS, WORDS, one, sentences
 from gradbench.show.results import published_figures, sections
 
@@ -37,6 +39,12 @@ def comparison(found: Comparison) -> str:
             _list([*left_out, *sentences(found), *found.notes]),
         ]
     )
+
+
+def contract(found: Contract) -> str:
+    """Return a sampler's contract, a row for each promise."""
+    table = of_contract.lines(found)
+    return _page([_table(table, found.use, of_contract.options(found), headers={of_contract.HEAD})])
 
 
 def _table(table: Table, title: str, circumstances: str, *, headers: Set[str]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gradbench import compat
+from gradbench.elsewhere.chains import Chain, Content, Spent
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError, headline
-from gradbench.judge.chains import Chain, Content, Spent
-from gradbench.judge.readers import _shared
 from gradbench.measure import saved
 from gradbench.target.quantities import scalars
 
@@ -25,13 +25,23 @@ def read(path: Path, kind: str, engine: str) -> Content:
         ChainsError: there is none, or it is damaged.
     """
     try:
-        groups = compat.open_groups(path, engine=engine)
-        return _content(path, kind, groups)
+        return content(path, kind, compat.open_groups(path, engine=engine))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ChainsError(f"{path}: can't be read as {kind}: {headline(str(error))}") from error
 
 
-def _content(path: Path, kind: str, groups: Mapping[str, Any]) -> Content:
+def content(path: Path, kind: str, groups: Mapping[str, Any]) -> Content:
+    """Return the chains of the posterior among ArviZ's groups, as ``compat`` gives them.
+
+    Args:
+        path: what messages call them.
+        kind: of what they are.
+        groups: datasets, the root under ``/``.
+
+    Raises:
+        ChainsError: there is no posterior, or it holds no numbers.
+        KeyError, TypeError, ValueError: what gradbench wrote beside it is damaged.
+    """
     posterior = groups.get("posterior", groups["/"])
     held = {n: v for n, v in posterior.data_vars.items() if set(FROM) <= set(v.dims)}
     if not held:

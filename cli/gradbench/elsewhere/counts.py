@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from gradbench.draws import Evaluations
-from gradbench.judge.chains import Content, Stats
+from gradbench.elsewhere.chains import Content, Stats
 
 # Gradients beside those of the leapfrog steps, one transition: PyMC and Stan evaluate the first
 # state of a trajectory once more. Measured: the statistic against gradbench's exact counts.

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gradbench.draws import FloatArray
+from gradbench.elsewhere.chains import EXACT, EXACT_SINGLE, Chain, Content
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import EXACT, EXACT_SINGLE, Chain, Content
 
 STATS: Mapping[str, str] = {
     "lp__": "lp",

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from gradbench.elsewhere.chains import Chain, Content, Spent
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Chain, Content, Spent
-from gradbench.judge.readers import _shared
 
 SUMMARY = "CmdStan's CSV"
 

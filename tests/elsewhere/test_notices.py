@@ -1,15 +1,13 @@
 """What draws betray: each rule sees what was planted, and nothing in clean chains."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
+from benchmarks.judge import Made, autoregressive, ensemble, metropolis
 from gradbench.draws import FloatArray
-from gradbench.judge import notices
-from gradbench.judge.chains import Chains
+from gradbench.elsewhere import notices
+from gradbench.elsewhere.chains import Chains
 
-Made = Callable[[np.random.Generator], FloatArray]
 DIGITS = 17
 
 
@@ -24,56 +22,14 @@ def said(values: FloatArray, *, is_ensemble: bool = False, digits: int = DIGITS)
     return " / ".join(notice.said for notice in found)
 
 
-def autoregressive(
-    rng: np.random.Generator, n_chains: int, n_draws: int, n: int, rho: float
-) -> FloatArray:
-    values = np.empty((n_chains, n_draws, n))
-    values[:, 0] = rng.standard_normal((n_chains, n))
-    for t in range(1, n_draws):
-        noise = rng.standard_normal((n_chains, n))
-        values[:, t] = rho * values[:, t - 1] + np.sqrt(1 - rho**2) * noise
-    return values
-
-
-def metropolis(rng: np.random.Generator, n_chains: int, n_draws: int, n: int) -> FloatArray:
-    """Return chains of random-walk Metropolis on a standard normal, from exact draws."""
-    x = rng.standard_normal((n_chains, n))
-    values = np.empty((n_chains, n_draws, n))
-    for t in range(n_draws):
-        y = x + 2.4 / np.sqrt(n) * rng.standard_normal((n_chains, n))
-        log_ratio = 0.5 * (np.sum(x**2, axis=1) - np.sum(y**2, axis=1))
-        x = np.where(np.log(rng.random(n_chains))[:, None] < log_ratio[:, None], y, x)
-        values[:, t] = x
-    return values
-
-
-def ensemble(
-    rng: np.random.Generator, n_walkers: int, n_draws: int, n: int, *, is_de: bool = False
-) -> FloatArray:
-    """Return walkers of emcee on a standard normal, from exact draws."""
-    import emcee
-
-    sampler = emcee.EnsembleSampler(
-        n_walkers,
-        n,
-        lambda x: -0.5 * np.sum(x**2, axis=1),
-        vectorize=True,
-        moves=emcee.moves.DEMove() if is_de else emcee.moves.StretchMove(),
-    )
-    seeded = np.random.RandomState(int(rng.integers(2**31))).get_state()
-    start = emcee.State(rng.standard_normal((n_walkers, n)), random_state=seeded)
-    sampler.run_mcmc(start, n_draws)
-    return np.ascontiguousarray(np.swapaxes(sampler.get_chain(), 0, 1))
-
-
 CLEAN: dict[str, Made] = {
     "independent draws": lambda rng: rng.standard_normal((4, 500, 5)),
-    "antithetic chains": lambda rng: autoregressive(rng, 4, 500, 5, -0.4),
-    "correlated draws": lambda rng: autoregressive(rng, 4, 1000, 3, 0.8),
-    "many chains": lambda rng: autoregressive(rng, 12, 300, 3, 0.5),
-    "heavy tails": lambda rng: np.sinh(3 * autoregressive(rng, 4, 500, 3, 0.5)),
-    "Metropolis": lambda rng: metropolis(rng, 8, 1000, 3),
-    "one chain": lambda rng: autoregressive(rng, 1, 1000, 3, 0.5),
+    "antithetic chains": lambda rng: autoregressive(rng, (4, 500, 5), -0.4),
+    "correlated draws": lambda rng: autoregressive(rng, (4, 1000, 3), 0.8),
+    "many chains": lambda rng: autoregressive(rng, (12, 300, 3), 0.5),
+    "heavy tails": lambda rng: np.sinh(3 * autoregressive(rng, (4, 500, 3), 0.5)),
+    "Metropolis": lambda rng: metropolis(rng, (8, 1000, 3)),
+    "one chain": lambda rng: autoregressive(rng, (1, 1000, 3), 0.5),
     "two chains, one parameter": lambda rng: rng.standard_normal((2, 500, 1)),
 }
 
@@ -89,7 +45,7 @@ def test_clean_chains_are_nothing_to_notice(make: Made) -> None:
 def test_warmup_that_was_left_in_is_noticed(n_chains: int) -> None:
     """Chains that come from far out, on either side, within their first tenth."""
     rng = np.random.default_rng(0)
-    clean = autoregressive(rng, n_chains, 1000, 5, 0.8)
+    clean = autoregressive(rng, (n_chains, 1000, 5), 0.8)
     way = 20 * rng.choice([-1, 1], (n_chains, 1, 5)) * 0.9 ** np.arange(1000)[:, None]
     assert "is warm-up left in?" in said(clean + way)
     assert not said(clean)
@@ -98,7 +54,7 @@ def test_warmup_that_was_left_in_is_noticed(n_chains: int) -> None:
 def test_warmup_of_an_ensemble_is_noticed() -> None:
     """Walkers that spread from a small ball."""
     rng = np.random.default_rng(0)
-    clean = autoregressive(rng, 20, 1000, 3, 0.8)
+    clean = autoregressive(rng, (20, 1000, 3), 0.8)
     growing = 1 - 0.98 ** np.arange(1000)[:, None]
     assert "is warm-up left in?" in said(clean * growing, is_ensemble=True)
     assert not said(clean, is_ensemble=True)
@@ -107,14 +63,14 @@ def test_warmup_of_an_ensemble_is_noticed() -> None:
 @pytest.mark.parametrize("n_pieces", [2, 4])
 def test_one_chain_in_pieces_is_noticed(n_pieces: int) -> None:
     """Each begins a step from where the last one ended; shuffled they would not."""
-    whole = autoregressive(np.random.default_rng(0), 1, 6000, 8, 0.8).reshape(n_pieces, -1, 8)
+    whole = autoregressive(np.random.default_rng(0), (1, 6000, 8), 0.8).reshape(n_pieces, -1, 8)
     assert "they are one chain in pieces" in said(whole)
     assert "pieces" not in said(whole[:, np.random.default_rng(0).permutation(whole.shape[1])])
 
 
 def test_equal_starts_are_noticed() -> None:
     """All chains leave one point."""
-    values = metropolis(np.random.default_rng(0), 6, 1000, 3)
+    values = metropolis(np.random.default_rng(0), (6, 1000, 3))
     assert "all chains start within" not in said(values)
     values[:, 0] = 0.01 * values[:, 1]
     assert "all chains start within" in said(values)
@@ -124,7 +80,7 @@ def test_equal_starts_are_noticed() -> None:
 @pytest.mark.parametrize("is_de", [False, True])
 def test_walkers_given_as_chains_are_noticed(digits: int, is_de: bool) -> None:
     """Stretch moves and differences of two walkers, in doubles and as text of six digits."""
-    values = ensemble(np.random.default_rng(0), 12, 300, 5, is_de=is_de)
+    values = ensemble(np.random.default_rng(0), (12, 300, 5), is_de=is_de, thin=1)
     rounded = np.array([float(f"{x:.{digits}g}") for x in values.ravel()]).reshape(values.shape)
     assert "judge them with --walkers" in said(rounded, digits=digits)
     assert "walkers" not in said(rounded, digits=digits, is_ensemble=True)

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from gradbench.config.planning import ELSEWHERE, Cell
 from gradbench.draws import Evaluations
+from gradbench.elsewhere import asking, counts, names, notices, own, readers, scalars
+from gradbench.elsewhere.asked import Asked
+from gradbench.elsewhere.chains import Chains, Content, Spent, joined, listed
+from gradbench.elsewhere.lp import Agreement
+from gradbench.elsewhere.notices import Notice
+from gradbench.elsewhere.scalars import Scalars
 from gradbench.errors import ChainsError
-from gradbench.judge import asking, counts, names, notices, own, readers, scalars
-from gradbench.judge.asked import Asked
-from gradbench.judge.chains import Chains, Content, Spent, joined, listed
-from gradbench.judge.lp import Agreement
-from gradbench.judge.notices import Notice
-from gradbench.judge.scalars import Scalars
 from gradbench.measure import statuses, workers
 from gradbench.measure.result import CellResult, Elsewhere, Measured, Status
 from gradbench.stats import diagnostics
@@ -32,24 +32,38 @@ UNKNOWN = Duration(np.nan, np.nan)
 
 
 def judge(paths: Sequence[Path], asked: Asked) -> list[CellResult]:
-    """Return what a run would say of the chains in files.
-
-    gradbench's own saved draws give a result for each file, all others one together.
+    """Return what a run would say of the chains in files, as ``judged`` does.
 
     Raises:
         ChainsError: a file can't be read, or what is in it can't be judged.
         ModelError: the model can't be loaded.
     """
-    contents = readers.read(paths)
+    return judged(readers.read(paths), asked)
+
+
+def judged(contents: Sequence[Content], asked: Asked) -> list[CellResult]:
+    """Return what a run would say of chains.
+
+    gradbench's own saved draws give a result for each file, all others one together.
+
+    Raises:
+        ChainsError: they can't be judged, or not with what is asked.
+        ModelError: the model can't be loaded.
+    """
     records = [content.record for content in contents]
     if None not in records:
+        if asked.of_a_run:
+            raise ChainsError(
+                f"{contents[0].path}: a run's own saved draws say themselves what"
+                f" {' and '.join(asked.of_a_run)} would; leave that out"
+            )
         pairs = zip(contents, records, strict=True)
         return [own.judged(content, record, asked) for content, record in pairs if record]
     chains, seen = _together(contents, asked)
     found = (
         _of_columns(chains, asked) if asked.model is None else _of_model(contents, chains, asked)
     )
-    scalars.require_few(found.which, paths[0])
+    scalars.require_few(found.which, contents[0].path)
     if asked.is_reference_only and found.which.reference is None:
         raise ChainsError("--reference-only needs a --model whose moments are known")
     return [_result(contents, scalars.taken(chains, found.which), found, seen, asked)]

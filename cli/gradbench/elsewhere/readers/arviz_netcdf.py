@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from gradbench.elsewhere.chains import Content
+from gradbench.elsewhere.readers import _arviz, _hdf5, emcee_hdf5
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Content
-from gradbench.judge.readers import _arviz, _hdf5, emcee_hdf5
 
 SUMMARY = "ArviZ's netCDF"
 

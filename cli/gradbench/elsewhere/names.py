@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from gradbench.elsewhere.chains import listed
 from gradbench.errors import ChainsError, did_you_mean
-from gradbench.judge.chains import listed
 from gradbench.measure.known import Known
 from gradbench.target.quantities import scalars
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from gradbench import folders
+from gradbench.elsewhere import refusals
+from gradbench.elsewhere.chains import Content, checked
 from gradbench.errors import ChainsError
-from gradbench.judge import refusals
-from gradbench.judge.chains import Content, checked
 
 HEAD_BYTES = 4096  # of a file, by which formats are told apart
 

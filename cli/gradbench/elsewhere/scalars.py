@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from gradbench.draws import FloatArray, IntArray
+from gradbench.elsewhere import names
+from gradbench.elsewhere.chains import MAX_PARAMETERS, Chains, listed
+from gradbench.elsewhere.names import Matching
 from gradbench.errors import ChainsError
-from gradbench.judge import names
-from gradbench.judge.chains import MAX_PARAMETERS, Chains, listed
-from gradbench.judge.names import Matching
 from gradbench.measure.known import Known
 from gradbench.stats import diagnostics
 from gradbench.stats.diagnostics import Diagnostics, Roles

@@ -11,9 +11,9 @@ import pytest
 
 from gradbench import compat
 from gradbench.draws import FloatArray
+from gradbench.elsewhere import counts, readers
+from gradbench.elsewhere.chains import Content, joined
 from gradbench.errors import ChainsError
-from gradbench.judge import counts, readers
-from gradbench.judge.chains import Content, joined
 
 CmdStan = Callable[..., list[Path]]
 LONG = "a,.chain,.iteration,.draw\n"

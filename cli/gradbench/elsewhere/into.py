@@ -8,8 +8,8 @@ from typing import Any
 from gradbench import models
 from gradbench.config import planning
 from gradbench.config.planning import Cell
+from gradbench.elsewhere.asked import Model
 from gradbench.errors import ModelError, StoreError
-from gradbench.judge.asked import Model
 from gradbench.measure.result import CellResult
 from gradbench.models import Source
 from gradbench.results import execute, store

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from gradbench.draws import FloatArray, IntArray
-from gradbench.judge.chains import Chains
+from gradbench.elsewhere.chains import Chains
 from gradbench.stats import diagnostics
 
 CHANCE = 1e-3  # that a rule sees something in clean chains

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from gradbench.elsewhere.chains import Chain, Content
+from gradbench.elsewhere.readers import _hdf5, _shared
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Chain, Content
-from gradbench.judge.readers import _hdf5, _shared
 from gradbench.target.quantities import scalars
 
 SUMMARY = "emcee's HDF5 backend"

@@ -1,15 +1,16 @@
 """NumPy's .npy and .npz: arrays of shape (chains, draws, parameters)."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gradbench.elsewhere.chains import Chain, Content
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Chain, Content
-from gradbench.judge.readers import _shared
 from gradbench.target.quantities import scalars
 
 SUMMARY = "NumPy's .npy and .npz of shape (chains, draws, parameters)"
@@ -27,20 +28,37 @@ def read(path: Path) -> Content:
     """Return the chains in an array, or in several by the names of their parameters."""
     arrays = _arrays(path)
     names = arrays.pop(NAMES, None)
-    lone = len(arrays) == 1 and (names is not None or path.suffix == ".npy")
-    stats = {} if lone else {n: a for n, a in arrays.items() if _shared.is_statistic(n)}
+    is_lone = len(arrays) == 1 and (names is not None or path.suffix == ".npy")
+    return content(path, arrays, is_lone=is_lone, names=names)
+
+
+def content(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], *, is_lone: bool, names: Any = None
+) -> Content:
+    """Return the chains in one array (chains, draws, parameters), or in one for each parameter.
+
+    Args:
+        path: what messages call them.
+        arrays: by name; those of a parameter have the shape (chains, draws, ...).
+        is_lone: whether there is one, of all parameters.
+        names: of the parameters of such a one, in order.
+
+    Raises:
+        ChainsError: they have other shapes, or hold no numbers.
+    """
+    stats = {} if is_lone else {n: a for n, a in arrays.items() if _shared.is_statistic(n)}
     held = {name: array for name, array in arrays.items() if name not in stats}
     if not held:
         raise ChainsError(f"{path}: there are no draws in it")
     for name, array in held.items():
-        if array.ndim < (3 if lone else 2):
-            wanted = "(chains, draws, parameters)" if lone else "(chains, draws, ...)"
+        if array.ndim < (3 if is_lone else 2):
+            wanted = "(chains, draws, parameters)" if is_lone else "(chains, draws, ...)"
             raise ChainsError(f"{path}: {name} has the shape {array.shape}; it must be {wanted}")
     if len({array.shape[:2] for array in (*held.values(), *stats.values())}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ChainsError(f"{path}: arrays differ in chains or draws: {shapes}")
     parts = {name: _shared.numeric(path, name, array) for name, array in held.items()}
-    if lone:
+    if is_lone:
         ((name, values),) = parts.items()
         values = values.reshape(*values.shape[:2], -1)
         named = tuple(map(str, names)) if names is not None else _numbered(values.shape[2])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradbench.draws import FloatArray, IntArray
-from gradbench.judge.chains import Chains
+from gradbench.elsewhere.chains import Chains
 from gradbench.measure.known import LogDensities
 
 N_COMPARED = 200  # draws, evenly picked, beside those where the saved one is smallest and largest

@@ -3,9 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+from gradbench.elsewhere.chains import Content
+from gradbench.elsewhere.readers import _arviz
 from gradbench.errors import ChainsError, pip_install
-from gradbench.judge.chains import Content
-from gradbench.judge.readers import _arviz
 
 SUMMARY = "ArviZ's zarr"
 MARKS = (".zgroup", ".zmetadata", "zarr.json")

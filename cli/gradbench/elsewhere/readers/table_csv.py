@@ -4,9 +4,9 @@ import csv
 import io
 from pathlib import Path
 
+from gradbench.elsewhere.chains import Content
+from gradbench.elsewhere.readers import _shared, cmdstan_csv
 from gradbench.errors import ChainsError
-from gradbench.judge.chains import Content
-from gradbench.judge.readers import _shared, cmdstan_csv
 
 SUMMARY = "CSV with a row for each draw (.chain, .iteration, .draw)"
 

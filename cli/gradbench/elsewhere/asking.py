@@ -8,12 +8,12 @@ from typing import Any, cast
 import numpy as np
 
 from gradbench.draws import FloatArray, IntArray
+from gradbench.elsewhere import lp
+from gradbench.elsewhere.asked import Model
+from gradbench.elsewhere.chains import Chains, listed
+from gradbench.elsewhere.lp import Agreement
+from gradbench.elsewhere.names import Matching
 from gradbench.errors import ModelError
-from gradbench.judge import lp
-from gradbench.judge.asked import Model
-from gradbench.judge.chains import Chains, listed
-from gradbench.judge.lp import Agreement
-from gradbench.judge.names import Matching
 from gradbench.measure.known import Known, LogDensities
 from gradbench.measure.workers import Stopped, Worker
 from gradbench.target.quantities import scalars

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gradbench.elsewhere.chains import Content
+from gradbench.elsewhere.readers import _shared
 from gradbench.errors import ChainsError, headline, pip_install
-from gradbench.judge.chains import Content
-from gradbench.judge.readers import _shared
 
 SUMMARY = "Parquet with a row for each draw"
 MAGIC = b"PAR1"

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from gradbench import models
+import gradbench as gb
+from gradbench import compat, models
 from gradbench.cli import main
 from gradbench.draws import FloatArray
 from gradbench.errors import GradbenchError
@@ -106,15 +107,11 @@ SCHOOLS = {
     "replicates": 2,
     "seed": 1,
 }
-OTHERS = {
-    "nuts": {"use": "pymc_nuts", "tune": 200, "draws": 300, "chains": 2},
-    "nested": {"use": "dynesty"},
-    "smc": {"use": "pymc_smc", "draws": 500},
-    "advi": {"use": "pymc_advi", "tune": 2000, "draws": 500},
-    "zeus": {"use": "zeus", "walkers": 24, "tune": 50, "draws": 100},
-    "stan": {"use": "stan_nuts", "tune": 200, "draws": 300, "chains": 2},
-    "nutpie": {"use": "nutpie", "tune": 200, "draws": 300, "chains": 2},
-    "numpyro": {"use": "numpyro_nuts", "tune": 200, "draws": 300, "chains": 2},
+OTHERS = {  # one of each kind: chains with their statistics, weights, families, an approximation
+    "nuts": {"use": "pymc_nuts", "tune": 300, "draws": 500, "chains": 2},
+    "nested": {"use": "dynesty", "draws": 50},
+    "smc": {"use": "pymc_smc", "draws": 100},
+    "advi": {"use": "pymc_advi", "tune": 500, "draws": 200},
 }
 
 
@@ -133,6 +130,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run with its draws, made once; not to be written to."""
     command = [sys.executable, "-m", "gradbench"]
     return run(tmp_path_factory.mktemp("once"), command, SCHOOLS)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of other kinds of draws, likewise."""
+    plain = {**SCHOOLS, "samplers": OTHERS, "replicates": 1}
+    return run(tmp_path_factory.mktemp("others"), [sys.executable, "-m", "gradbench"], plain)
 
 
 @pytest.fixture
@@ -165,17 +169,11 @@ def test_saved_draws_give_the_runs_own_numbers(judged: Judged, once: Path) -> No
 
 
 @pytest.mark.slow
-def test_saved_draws_of_every_kind_give_the_runs_own_numbers(
-    judged: Judged, tmp_path: Path
-) -> None:
+def test_saved_draws_of_every_kind_give_the_runs_own_numbers(judged: Judged, others: Path) -> None:
     """Weighted samples, approximations, and what is not installed left out."""
-    plain = {**SCHOOLS, "samplers": OTHERS, "replicates": 1}
-    folder = run(tmp_path, [sys.executable, "-m", "gradbench"], plain)
-    _, table = judged(*sorted((folder / "draws").iterdir()))
-    stored = store.read(folder)
-    assert {row["sampler"] for row in table} >= {"nuts", "nested", "smc", "advi"}
-    assert_own_numbers(folder, table)
-    assert len(stored.results) == len(table)
+    _, table = judged(*sorted((others / "draws").iterdir()))
+    assert {row["sampler"] for row in table} >= {"nuts", "smc", "advi"}
+    assert_own_numbers(others, table)
 
 
 def test_chains_are_judged_as_a_run_judges_its_own(judged: Judged, normal: Path) -> None:
@@ -410,6 +408,79 @@ def test_mistakes_are_told(failed: Failed, normal: Path, once: Path, tmp_path: P
     assert "none of the columns is of the model" in failed(normal, "--model", "eight_schools")
 
 
+@pytest.mark.parametrize("kind", ["array", "mapping", "ArviZ object", "path", "paths"])
+def test_python_gives_what_the_command_gives(
+    judged: Judged, draws: FloatArray, tmp_path: Path, kind: str
+) -> None:
+    """Whatever holds the chains: the same numbers, as a frame, a table and a page."""
+    path, files = tmp_path / "kept.nc", [tmp_path / f"{i}.npz" for i in range(2)]
+    compat.save_draws(path, {"x": draws}, {}, {})
+    for half, file in zip(np.split(draws, 2), files, strict=True):
+        np.savez(file, x=half)
+    given: dict[str, Any] = {
+        "array": draws,
+        "mapping": {"x": draws},
+        "ArviZ object": compat.load_draws(path),
+        "path": path,
+        "paths": files,
+    }
+    _, (row,) = judged(*files, *GAUSSIAN, "--warmup-s", 0, "--sampling-s", 3, "--label", "mine")
+    found = gb.judge(
+        given[kind], model="gaussian", params={"dim": 3}, warmup_s=0, sampling_s=3, label="mine"
+    )
+    assert found.is_believed
+    cells = json.loads(found.cells().to_json(orient="records", double_precision=15))[0]
+    assert cells.keys() == row.keys()
+    numbers = {name for name, value in row.items() if isinstance(value, float)}
+    assert {n: cells[n] for n in numbers} == pytest.approx({n: row[n] for n in numbers}, rel=1e-9)
+    assert {n for n in row.keys() - numbers if cells[n] != row[n]} <= {"origin", "options"}
+    assert repr(found) == "<Judgement mine on gaussian[dim=3]: ok>"
+    assert found.parameters()["parameter"].tolist() == ["x[0]", "x[1]", "x[2]"]
+    assert found.to_frame()["ms_per_ess"][0] == pytest.approx(row["ms_per_ess"])
+    assert "4 chains of 500 draws" in found.table()
+    assert "<table>" in found._repr_html_()
+
+
+def test_a_runs_draws_have_its_own_numbers_in_python(once: Path) -> None:
+    """Draws of one of its cells, as ArviZ has them, are judged as the run judged them."""
+    mine = gb.load(once).cells().set_index(["sampler", "replicate"])
+    draws = gb.load(once).draws("schools", "metropolis", 1)
+    found = gb.judge(draws).cells().iloc[0]
+    for name in ("ess", "rhat_max", "n_logp_sampling", "sampling_s"):
+        assert found[name] == mine.loc[("metropolis", 1), name]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        (object(), {}, r"x has the shape \(\); it must be \(chains, draws, parameters\)"),
+        (np.full((4, 100, 2), None), {}, "x holds objects; draws are real numbers"),
+        (np.zeros((4, 100)), {}, r"the shape \(4, 100\); it must be \(chains, draws, parameters\)"),
+        ({"a": np.zeros((2, 9)), "b": np.zeros((2, 8))}, {}, "arrays differ in chains or draws"),
+        ([[1.0], [1.0, 2.0]], {}, "chains: can't be read"),
+        ({}, {}, "there are no draws in it"),
+        ([], {}, r"the shape \(0,\)"),
+        ("none.nc", {}, "no such file"),
+        (np.zeros((4, 100, 2)), {"warmup_s": -1}, "warmup_s: must be at least 0, not -1"),
+        (np.zeros((4, 100, 2)), {"params": {"dim": 2}}, "are of a model: name it"),
+        (np.zeros((4, 100, 2)), {"model": "gausian"}, "no model 'gausian'; did you mean"),
+        (np.zeros((4, 100, 3)), {"names": ["a", "b"]}, "2 names for 3 columns"),
+        (np.zeros((4, 100, 2)), {"model": len}, "model: "),
+    ],
+)
+def test_mistakes_in_python_are_told(given: Any, options: dict[str, Any], said: str) -> None:
+    """Each is one error with the command's words."""
+    with pytest.raises(GradbenchError, match=said):
+        gb.judge(given, **options)
+
+
+def test_what_saved_draws_say_is_not_said_again(failed: Failed, once: Path) -> None:
+    """A run's own seconds and evaluations are not replaced, nor is what was given ignored."""
+    path = sorted((once / "draws").iterdir())[0]
+    said = failed(path, "--warmup-s", 0, "--gradients", 5)
+    assert "a run's own saved draws say themselves what --warmup-s and --gradients would" in said
+
+
 def test_a_million_parameters_are_refused(failed: Failed, tmp_path: Path) -> None:
     """With what to do instead."""
     np.save(tmp_path / "large.npy", np.zeros((1, 4, 1_000_000)))
@@ -460,17 +531,11 @@ def test_code_that_a_file_of_draws_names_is_not_run(
 
 
 @pytest.mark.slow
-def test_stans_own_draws_as_cmdstan_writes_them(
-    judged: Judged, cmdstan: CmdStan, tmp_path: Path
-) -> None:
-    """Draws of Stan's sampler, in CmdStan's format, are of the model that they were made from."""
-    pytest.importorskip("httpstan")
+def test_draws_as_cmdstan_writes_them(judged: Judged, cmdstan: CmdStan, others: Path) -> None:
+    """Draws with Stan's log-density, in CmdStan's format, are of the model they were made from."""
     import xarray
 
-    stan = {"stan": {"use": "stan_nuts", "tune": 300, "draws": 500, "chains": 4}}
-    plain = {**SCHOOLS, "samplers": stan, "replicates": 1}
-    folder = run(tmp_path, [sys.executable, "-m", "gradbench"], plain)
-    (path,) = (folder / "draws").iterdir()
+    (path,) = (others / "draws").glob("*-nuts-*")
     with xarray.open_dataset(path, group="posterior", engine="h5netcdf") as data:
         values = np.concatenate(
             [data["mu"].values[..., None], data["tau"].values[..., None], data["eta"].values],
@@ -480,7 +545,7 @@ def test_stans_own_draws_as_cmdstan_writes_them(
     columns = "mu,tau," + ",".join(f"eta.{i}" for i in range(1, 9))
     _, (row,) = judged(*cmdstan(values, columns, lp=lp), "--model", "eight_schools")
     assert "the model's at" in row["lp_agreement"], row["lp_agreement"]
-    (own,) = export.from_csv(folder / "results.csv")
+    (own,) = (s for s in export.from_csv(others / "results.csv") if s.sampler == "nuts")
     assert row["ess_bulk_min"] == pytest.approx(own.ess_bulk_min, rel=1e-2)
     _, (other,) = judged(*cmdstan(values, columns, lp=0.9 * lp), "--model", "eight_schools")
     assert other["status"] == "refused"

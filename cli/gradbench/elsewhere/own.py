@@ -9,10 +9,10 @@ import numpy as np
 from gradbench import models
 from gradbench.config.planning import ELSEWHERE
 from gradbench.draws import FloatArray
+from gradbench.elsewhere import asking, names, scalars
+from gradbench.elsewhere.asked import Asked, Model
+from gradbench.elsewhere.chains import Chains, Content, joined
 from gradbench.errors import ChainsError
-from gradbench.judge import asking, names, scalars
-from gradbench.judge.asked import Asked, Model
-from gradbench.judge.chains import Chains, Content, joined
 from gradbench.measure import saved, statuses, workers
 from gradbench.measure.result import CellResult, Elsewhere
 from gradbench.measure.saved import Record

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gradbench.draws import FloatArray
-from gradbench.judge import lp
-from gradbench.judge.chains import Chains
-from gradbench.judge.lp import Agreement
+from gradbench.elsewhere import lp
+from gradbench.elsewhere.chains import Chains
+from gradbench.elsewhere.lp import Agreement
 from gradbench.measure.known import LogDensities
 
 N = 100

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradbench.elsewhere import names
+from gradbench.elsewhere.names import Matching
 from gradbench.errors import ChainsError
-from gradbench.judge import names
-from gradbench.judge.names import Matching
 from gradbench.measure.known import Known
 from gradbench.stats.diagnostics import Roles
 from gradbench.target.quantities import scalars
