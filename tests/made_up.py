@@ -103,7 +103,10 @@ class Fake:
             assert self._cell is not None
             values = [0.0, 1.0 if self._cell.sampler == "refused" else 0.0, -np.inf]
             told = {"values": values, "slopes": None}
-            truth = {"target_values": [0.0, 0.0, -np.inf], "again": [0.0, 0.0, -np.inf]}
+            bare = {"logdensity_s": 1e-4, "batched_s": 5e-5, "gradient_s": 2e-4}
+            truth = {
+                "target_values": [0.0, 0.0, -np.inf], "again": [0.0, 0.0, -np.inf], "bare": bare
+            }  # fmt: skip
             return told | (truth if given["with_target"] else {})
         if do == "sample":
             cell = Cell.from_json(given["cell"])

@@ -317,3 +317,18 @@ def test_mistakes_are_one_message(
     done = gradbench("choose", "./my_model.py", *words, "--quiet")
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_density_that_takes_too_long_is_told(
+    gradbench: Gradbench, model_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Looking at it alone takes the whole budget: exit code 1, and nothing is left behind."""
+    model_file(
+        "from gradbench import LogDensity\n"
+        "def slow(x):\n    time.sleep(2)\n    return -0.5 * x @ x\n"
+        "def model():\n    return LogDensity(slow, ndim=2)\n"
+    )
+    done = gradbench("choose", "./my_model.py", "--budget", "8s", "--quiet")
+    assert done.returncode == 1, done.stderr
+    assert "took all the time that was given: not done after 8 s" in done.stderr
+    assert not (tmp_path / "results").exists()

@@ -47,6 +47,12 @@ class SaveError(GradbenchError):
     exit_code = 1
 
 
+class BudgetError(GradbenchError):
+    """The time that was given isn't enough for an answer."""
+
+    exit_code = 1
+
+
 class LibraryError(GradbenchError):
     """A library that was asked for isn't installed."""
 

@@ -79,9 +79,12 @@ def command(
     finish_on_signals()
     with Display(is_quiet=quiet) as display:
         display.doing("looking at the model")
-        found = runner.examine(entry.source(Path()), entry.params)
+        found = runner.examine(entry.source(Path()), entry.params, limits)
     shown.model(use, found, to_stderr=json == "-")
     uses = _uses(names, found)
+    if not uses:
+        shown.nobody(found)
+        return 1
     benchmark = planned(Path(use.rpartition(":")[2]).stem, entry, uses, found, limits)
     entrants = entered(benchmark)
     firsts = [under_one_label(entrant.cells[0], entrant.sampler) for entrant in entrants]
@@ -135,14 +138,10 @@ def _uses(names: str | None, found: Examination) -> list[str]:
     """Return the samplers that take part: those named, or all that are installed and suit.
 
     Raises:
-        SamplerError: one that was named isn't there, or none suits the model.
+        SamplerError: one that was named isn't there, or doesn't suit the model.
     """
     if names is None:
         suited = [name for name, reason in found.unsuited.items() if reason is None]
-        if not suited:
-            raise SamplerError(
-                "no installed sampler suits this model; gradbench check-model says why"
-            )
         middle = [name for name in suited if name not in {*FIRST, *LAST}]
         return [name for name in (*FIRST, *middle, *LAST) if name in suited]
     asked = [name.strip() for name in names.split(",") if name.strip()]

@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 
 from gradbench.draws import FloatArray
+from gradbench.measure.bare import Bare
 from gradbench.sampler import Evaluator
 from gradbench.target import differences
 from gradbench.target.target import Target
@@ -67,6 +68,7 @@ class Probe:
         is_float32: whether the target computes in float32.
         reached: which points the sampler can come to at all; None if it can come to all.
         is_exact: whether its slopes are to be the log-density's, not some that were asked for.
+        bare: what evaluations of the target cost; None where another probe has it.
     """
 
     values: list[float]
@@ -79,6 +81,7 @@ class Probe:
     is_float32: bool = False
     reached: list[bool] | None = None
     is_exact: bool = True
+    bare: Bare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class DensityCheck:
         notes: by sampler, what is imperfect and not refused.
         findings: what is unusual about the density itself.
         n_outside: points outside the support, of those tried.
+        bare: what one evaluation costs; None from older runs, and where no point is in the support.
     """
 
     model: str
@@ -111,6 +115,7 @@ class DensityCheck:
     notes: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     n_outside: int = 0
+    bare: Bare | None = None
 
     @property
     def is_passed(self) -> bool:
@@ -232,6 +237,7 @@ def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityChe
         notes={sampler: note for sampler, note in notes.items() if sampler not in refused},
         findings=_findings(truth),
         n_outside=int((~usable).sum()),
+        bare=truth.bare,
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from gradbench.config.benchmark import Benchmark
+from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import FloatArray
-from gradbench.errors import ModelError
+from gradbench.errors import BudgetError, ModelError
 from gradbench.measure import check_sampler, density_check, preflight, statuses, workers
 from gradbench.measure.check_model import Examination
 from gradbench.measure.check_sampler import Line
@@ -193,7 +193,7 @@ class Runner:
         """Return the points of the density check, made here if need be, and what is found there."""
         worker, is_first = self._workers.warm(cell), at is None
         at = at or worker.call("points")
-        return at, Probe(**worker.call("probe", at=at, with_target=is_first))
+        return at, from_plain(Probe, worker.call("probe", at=at, with_target=is_first))
 
     def _judged(self, label: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
         """Return whether a model's samplers agree at the points (n, ndim), and note who doesn't."""
@@ -218,15 +218,24 @@ class Runner:
         return CellResult(cell, status, reason, measured)
 
 
-def examine(source: Source, params: Mapping[str, Any]) -> Examination:
+def examine(
+    source: Source,
+    params: Mapping[str, Any],
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+) -> Examination:
     """Return what there is to say of a model, from a worker of one thread.
 
     Raises:
         ModelError: it can't be loaded, compiled, or started from anywhere.
+        BudgetError: its evaluations take longer than the limit.
     """
-    with closing(workers.lone()) as worker:
+    with closing(workers.lone(limits)) as worker:
         try:
             found = worker.call("examine", source=source.to_json(), params=dict(params))
         except Stopped as stopped:
+            if stopped.status == "timeout":
+                raise BudgetError(
+                    f"{source.path}: looking at it took all the time that was given: {stopped.said}"
+                ) from stopped
             raise ModelError(stopped.said) from stopped
     return Examination.from_json(found)

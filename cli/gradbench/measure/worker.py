@@ -40,6 +40,7 @@ from gradbench.measure import (
     saved,
     slowdown,
 )
+from gradbench.measure.bare import bare
 from gradbench.measure.check_model import examine
 from gradbench.measure.result import Measured
 from gradbench.measure.slowdown import Planted
@@ -195,9 +196,12 @@ class Session:
 
     def probe(self, at: list[list[float]], *, with_target: bool) -> dict[str, Any]:
         """Return what the sampler's density, and the target's if asked, are at these points."""
-        return asdict(
-            density_check.probe(self.built, self.target if with_target else None, np.array(at))
-        )
+        points = np.array(at)
+        seen = density_check.probe(self.built, self.target if with_target else None, points)
+        inside = np.flatnonzero(np.isfinite(seen.target_values or []))
+        if len(inside):
+            seen = replace(seen, bare=bare(self.target, points[inside[-1]]))
+        return asdict(seen)
 
     def calibrate(self, cell: dict[str, Any], share: float) -> int:
         """Return the planted work that makes one evaluation longer by this share."""

@@ -317,9 +317,9 @@ class Workers:
                 raise _death(gone.wait(), gone.log) from error
 
 
-def lone() -> Worker:
+def lone(limits: Limits = Limits()) -> Worker:  # noqa: B008 - frozen
     """Return a worker with one thread, to be closed by who asked for it."""
-    return Worker(partial(nursery.spawned, threads=1, python=sys.executable), Limits())
+    return Worker(partial(nursery.spawned, threads=1, python=sys.executable), limits)
 
 
 def interpreter(path: Path) -> str:

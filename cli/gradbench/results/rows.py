@@ -41,6 +41,8 @@ class Row:
     sampling_s: float | None
     compile_s: float | None
     evaluations_per_ess: Interval | None
+    density_equivalents_per_ess: Interval | None
+    overhead: float | None
     rhat: float | None
     n_divergences: int | None
     diverged: float | None
@@ -100,6 +102,8 @@ def _row(group: Sequence[Summary]) -> Row:
         sampling_s=_mean(numbers(group, "sampling_s")),
         compile_s=_mean(numbers(group, "compile_s")),
         evaluations_per_ess=_interval(numbers(priced, "evaluations_per_ess")),
+        density_equivalents_per_ess=_interval(numbers(priced, "density_equivalents_per_ess")),
+        overhead=_mean(numbers(priced, "overhead")),
         rhat=_worst_rhat(group),
         n_divergences=_sum(numbers(group, "n_divergences")),
         diverged=_share(group, "n_divergences"),

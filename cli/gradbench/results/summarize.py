@@ -11,6 +11,7 @@ import numpy as np
 from gradbench.config.benchmark import Gates
 from gradbench.draws import FloatArray
 from gradbench.measure import statuses
+from gradbench.measure.bare import Bare
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
 from gradbench.results.agreement import between_samplers
@@ -84,7 +85,7 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
     if result.measured is None:
         return bare
     (judged,) = counted([result.measured])
-    costs = _costs(judged) if result.status in COSTED else {}
+    costs = _costs(judged, None if check is None else check.bare) if result.status in COSTED else {}
     return replace(bare, **_columns(result.measured, judged), **costs)
 
 
@@ -96,6 +97,15 @@ def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
         "density_signature": check.signature,
         "density_note": check.notes.get(sampler),
         "density_findings": "; ".join(check.findings) or None,
+        **({} if check.bare is None else _bare(check.bare)),
+    }
+
+
+def _bare(bare: Bare) -> dict[str, float | None]:
+    return {
+        "logdensity_s": bare.logdensity_s,
+        "batched_logdensity_s": bare.batched_s,
+        "gradient_s": bare.gradient_s,
     }
 
 
@@ -180,7 +190,7 @@ def _sizes(judged: Measured, parameters: Mapping[str, FloatArray]) -> dict[str, 
     }
 
 
-def _costs(judged: Measured) -> dict[str, Any]:
+def _costs(judged: Measured, bare: Bare | None) -> dict[str, Any]:
     found, timing = judged.diagnostics, judged.timing
     ess = float(np.mean(found.ess_bulk))
     worst = float(np.min(smallest_ess(found)))
@@ -195,7 +205,37 @@ def _costs(judged: Measured) -> dict[str, Any]:
         "evaluations_per_ess": n_evaluations / ess,
         "worst_evaluations_per_ess": n_evaluations / worst,
     }
+    if bare is not None:
+        costs["density_equivalents_per_ess"] = _equivalents(judged, bare) / ess
+        costs["overhead"] = _overhead(judged, bare)
     return {name: number(cost) for name, cost in costs.items()}
+
+
+def _equivalents(judged: Measured, bare: Bare) -> float:
+    """Return what all evaluations cost in log-densities, NaN where that isn't known."""
+    counts = _counts(judged)
+    n_logp = [counts["n_logp_warmup"], counts["n_logp_sampling"]]
+    n_grad = [counts["n_grad_warmup"], counts["n_grad_sampling"]]
+    if None in (*n_logp, *n_grad):
+        return math.nan
+    gradients = sum(n or 0 for n in n_grad)
+    weight = 0.0 if not gradients else math.nan if bare.ratio is None else bare.ratio
+    return sum(n or 0 for n in n_logp) + weight * gradients
+
+
+def _overhead(judged: Measured, bare: Bare) -> float:
+    """Return the CPU time of sampling over that of bare evaluations, NaN where unknown.
+
+    Of chains that were made elsewhere it says nothing: the evaluations were timed here.
+    """
+    counts = judged.evaluations
+    spent = bare.seconds(
+        n_logp=counts.n_logp_sampling, n_grad=counts.n_grad_sampling,
+        is_batched=judged.is_ensemble,
+    )  # fmt: skip
+    if not spent or judged.elsewhere is not None:
+        return math.nan
+    return judged.timing.sampling.cpu_s / spent
 
 
 def _heavy_tails(measured: Measured) -> str | None:

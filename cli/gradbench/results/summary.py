@@ -24,7 +24,9 @@ class Summary:
     ``uncounted`` what else doesn't count, and why. ``origin`` to ``notices`` are of chains that
     were made elsewhere. ``seconds_to_ess_goal`` is the time to ``ess_goal`` effective draws of the
     worst parameter, compile and warm-up included. ``sampler_difference_z`` is how far the moments
-    are from another sampler's that agrees with the others, in standard errors.
+    are from another sampler's that agrees with the others, in standard errors. A density-equivalent
+    is one log-density's cost, of which a gradient has as many as were measured; ``overhead`` is the
+    CPU time of sampling over that of its bare evaluations, of ``logdensity_s`` and so on each.
     """
 
     model: str
@@ -124,6 +126,11 @@ class Summary:
     seconds_to_ess_goal: float | None = None
     sampler_difference_z: float | None = None
     sampler_difference_allowed: float | None = None
+    density_equivalents_per_ess: float | None = None
+    overhead: float | None = None
+    logdensity_s: float | None = None
+    batched_logdensity_s: float | None = None
+    gradient_s: float | None = None
 
     @property
     def is_elsewhere(self) -> bool:

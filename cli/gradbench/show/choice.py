@@ -63,6 +63,17 @@ def choice(found: Choice, benchmark: Benchmark, *, to_stderr: bool) -> None:
         _how(found, benchmark, to)
 
 
+def nobody(found: Examination) -> None:
+    """Print that no sampler suits the model, and why, to stderr."""
+    to = console(sys.stderr)
+    to.print("\nnone can be recommended: no installed sampler suits this model")
+    reasons = {name: reason or "" for name, reason in found.unsuited.items()}
+    reasons |= {name: f"not installed: {remedy}" for name, remedy in found.missing.items()}
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name in reasons if reasons[name] == reason)
+        to.print(item(f"{names}: {reason}"))
+
+
 def folder(path: Path) -> None:
     """Print where all runs are."""
     console(sys.stderr).print(f"results: {path}", soft_wrap=True)

@@ -63,7 +63,7 @@ class Section:
     @property
     def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
-        return [*_points(self.rows), SAMPLER, *_costs(self.rows), *COLUMNS]
+        return [*_points(self.rows), SAMPLER, *_costs(self.rows), *COLUMNS, *_weighed(self.rows)]
 
     @property
     def keys(self) -> set[str]:
@@ -158,6 +158,16 @@ def _costs(found: Sequence[Row]) -> list[Column[Row]]:
     return [price, Column(head, lambda row: with_interval(row.seconds_to_ess_goal), 5)]
 
 
+def _weighed(found: Sequence[Row]) -> list[Column[Row]]:
+    """Return the columns that a measured evaluation is needed for, if any row has one."""
+    if all(row.overhead is None for row in found):
+        return []
+    return [
+        Column("equiv.\n/ESS", lambda row: _estimate(row.density_equivalents_per_ess), 1),
+        Column("overhead", lambda row: significant(row.overhead), 0),
+    ]
+
+
 def _render(found: Sequence[Row], columns: Sequence[Column[Row]]) -> Table:
     table = bare_table()
     for column in columns:
@@ -212,6 +222,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
             "largest error of a known mean, in standard errors that the ESS claims:"
             f" {'; '.join(alone)}"
         )
+    lines += _spent(found, cells, at)
     lines += _agreement(cells)
     lines += _warnings(found, at)
     evidence = [
@@ -288,6 +299,27 @@ def _lone(z: float, allowed: float) -> str:
 def _reason(row: Row, at: str) -> str:
     share = "" if row.n_status == row.n_replicates else f" in {row.n_status} of {row.n_replicates}"
     return f"{row.sampler}{at}: {row.status}{share}: {row.reason}"
+
+
+def _spent(found: Sequence[Row], cells: Sequence[Summary], at: Callable[[str], str]) -> list[str]:
+    """Return what evaluations weigh, and how much of the time is the density's own."""
+    lines = []
+    for model in dict.fromkeys(row.model for row in found):
+        priced = [row for row in found if row.model == model and row.overhead is not None]
+        first = next((cell for cell in cells if cell.model == model), None)
+        if not priced or first is None or first.logdensity_s is None:
+            continue
+        weight = (
+            ""
+            if first.gradient_s is None
+            else f"a gradient costs {significant(first.gradient_s / first.logdensity_s)}"
+            " log-densities; "
+        )
+        factors = "; ".join(f"{row.sampler} {significant(row.overhead)}" for row in priced)
+        lines.append(
+            f"{weight}sampling takes so many times its bare evaluations{at(model)}: {factors}"
+        )
+    return lines
 
 
 def _agreement(cells: Sequence[Summary]) -> list[str]:
