@@ -144,7 +144,7 @@ FAULTS: dict[str, tuple[str, str, str, str, str]] = {
         "warm-up", "warm-up draws are among those kept",
     ),
     "half of the work outside the phases": (
-        COMPILED, "n = {", "sum(range(10**7)); n = {",
+        COMPILED, "n = {", "sum(range(3 * 10**7)); n = {",
         "phases", "lie outside the phases",
     ),
     "sampling called warm-up": (
