@@ -42,14 +42,10 @@ class Bare:
 
 
 def bare(target: Target, x: FloatArray) -> Bare:
-    """Return what evaluations take at a point x (ndim,) of the support.
-
-    One point goes through the form for many, which is compiled in any case: compiling another one
-    would cost every run more than all that is measured here.
-    """
+    """Return what evaluations take at a point x (ndim,) of the support."""
     many = np.tile(x, (N_BATCH, 1))
     calls: dict[str, Callable[[], object]] = {
-        "logdensity": lambda: target.logdensity_batch(many[:1]),
+        "logdensity": lambda: target.logdensity(x),
     }
     (first_s,) = timing.interleaved(calls, n_rounds=1)["logdensity"]
     is_slow = first_s > SLOW_S
