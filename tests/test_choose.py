@@ -138,6 +138,8 @@ def test_the_fastest_to_so_many_draws_wins() -> None:
     assert found.behind > 2
     assert found.n_draws == 2000
     assert all("[draws=" in result.cell.sampler for result in world.kept), "as they were planned"
+    compiled = {r.measured.timing.compile.wall_s for r in world.kept if r.measured is not None}
+    assert compiled == {1.0}, "each length with what it would have compiled alone"
 
 
 def test_the_goal_decides() -> None:

@@ -157,7 +157,7 @@ class Chooser:
         planned = {cell.replicate: cell for cell in todo}
         for found in self._runner.run(as_one, self._save_to, stays_warm=True):
             if isinstance(found, CellResult):
-                whole = replace(found, cell=planned[found.cell.replicate])
+                whole = best.as_planned(found, planned[found.cell.replicate])
                 self._keep(whole)
                 if not (found.status == "timeout" and self._clock() >= self._until):
                     fresh.append(whole)

@@ -132,6 +132,16 @@ class Entrant:
         phases = ((timing.warmup + timing.sampling).wall_s for timing in self.timings)
         return self.compile_s + sum(phases)
 
+    def as_planned(self, found: CellResult, cell: Cell) -> CellResult:
+        """Return a result under its planned cell, with the compile time of the first of all.
+
+        A warm worker compiles once, for all lengths: each is told what it would have paid alone.
+        """
+        if found.measured is None or not (timings := self.timings):
+            return replace(found, cell=cell)
+        timing = replace(found.measured.timing, compile=timings[0].compile)
+        return replace(found, cell=cell, measured=replace(found.measured, timing=timing))
+
     def end(self, why: str) -> None:
         """Let it take no further part."""
         self.ended, self.ended_in = why, len(self.results)

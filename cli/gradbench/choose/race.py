@@ -122,9 +122,7 @@ class Race:
                 self._keep(found)
                 continue
             entrant = by_label[found.cell.sampler]
-            planned = CellResult(
-                entrant.next_cell, found.status, found.reason, found.measured, found.details
-            )
+            planned = entrant.as_planned(found, entrant.next_cell)
             self._keep(planned)
             entrant.results.append(planned)
             if found.status == "timeout" and self._clock() >= self._runner.until:
