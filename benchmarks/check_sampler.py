@@ -59,7 +59,7 @@ class Here:
                 self._session = Session()
                 self._session.build(plain)
             measured = Measured.from_json(self._session.sample(plain, None))
-            yield CellResult(cell, *statuses.judge(measured, GATES), measured)
+            yield CellResult(cell, *statuses.status_of(measured, GATES), measured)
 
 
 def planned(use: str, options: dict[str, Any], seed: int) -> Benchmark:

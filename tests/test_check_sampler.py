@@ -240,7 +240,7 @@ class Here:
                 self._session = Session()
                 self._session.build(cell.to_json())
             measured = Measured.from_json(self._session.sample(cell.to_json(), None))
-            yield CellResult(cell, *statuses.judge(measured, GATES), measured)
+            yield CellResult(cell, *statuses.status_of(measured, GATES), measured)
 
 
 def judged(body: str, label: str, folder: Path) -> tuple[Line, bool | None]:

@@ -123,7 +123,7 @@ def test_an_indicator_that_is_always_true_voids_nothing(odd: Any) -> None:
     ess = dict(zip(found.parameters, found.diagnostics.ess_bulk.tolist(), strict=True))
     assert np.isnan(ess["b_wins"])
     assert ess["a_is_positive"] > 0
-    status, reason = statuses.judge(found, Gates())
+    status, reason = statuses.status_of(found, Gates())
     assert (status, reason) == ("ok", "")
     cell = Cell("m", "m", {}, "s", "s", {}, "uniform", 1, 0, 1, 2)
     done = result.CellResult(cell, status, reason, found)
@@ -137,7 +137,7 @@ def test_an_indicator_that_is_always_true_voids_nothing(odd: Any) -> None:
     assert rows["a"].is_counted
 
     frozen = replace(found, frozen="a")
-    assert statuses.judge(frozen, Gates()) == ("frozen", "a chain of a never moved")
+    assert statuses.status_of(frozen, Gates()) == ("frozen", "a chain of a never moved")
 
 
 def test_what_is_chosen_is_all_that_is_judged(odd: Any) -> None:
@@ -146,7 +146,7 @@ def test_what_is_chosen_is_all_that_is_judged(odd: Any) -> None:
     assert found.diagnostics.is_counted.sum() == 2000
     assert {name.partition("[")[0] for name in result.counted([found])[0].parameters} == {"fitted"}
     constant = drawn(counting(odd, "b_wins")[0])
-    assert statuses.judge(constant, Gates())[0] == "too_few_draws"
+    assert statuses.status_of(constant, Gates())[0] == "too_few_draws"
 
 
 def test_replicates_are_judged_by_what_counts_in_all(odd: Any) -> None:

@@ -71,7 +71,7 @@ def judge(target: Target, **planted: Any) -> density_check.DensityCheck:
         name: density_check.probe(Planted(target, **wrong), target, at)
         for name, wrong in {"honest": {}, **planted}.items()
     }
-    return density_check.judge("model", at, probes)
+    return density_check.check_density("model", at, probes)
 
 
 def test_passes_what_agrees_up_to_a_constant(target: Target) -> None:
@@ -189,7 +189,7 @@ class TestOutside:
                 return np.where(np.isfinite(values), values, value)
 
         at = density_check.points(edged)
-        check = density_check.judge(
+        check = density_check.check_density(
             "model", at, {"wide": density_check.probe(Wide(edged), edged, at)}
         )
         assert bool(check.refused) == is_refused
@@ -200,7 +200,9 @@ class TestOutside:
         sampler = samplers.load(name)
         built = sampler.build(edged, sampler.options.fewest(2))
         at = density_check.points(edged)
-        check = density_check.judge("model", at, {name: density_check.probe(built, edged, at)})
+        check = density_check.check_density(
+            "model", at, {name: density_check.probe(built, edged, at)}
+        )
         assert check.is_passed, check.refused
         assert check.n_outside > 0
 
@@ -214,7 +216,9 @@ def test_nested_sampling_is_held_to_what_it_can_reach() -> None:
     dynesty = samplers.load("dynesty")
     at = density_check.points(target)
     built = dynesty.build(target, dynesty.options())
-    check = density_check.judge("model", at, {"dynesty": density_check.probe(built, target, at)})
+    check = density_check.check_density(
+        "model", at, {"dynesty": density_check.probe(built, target, at)}
+    )
     assert check.is_passed, check.refused
 
 
@@ -263,7 +267,7 @@ def test_a_random_density_is_named(kind: str) -> None:
             pm.Normal("y", pm.Normal("x"), observed=rows, total_size=1000)
         target = Target(model, mode="FAST_COMPILE")
     at = density_check.points(target)
-    check = density_check.judge(
+    check = density_check.check_density(
         "model", at, {"any": density_check.probe(Slopeless(target), target, at)}
     )
     assert "the log-density is random: asked twice at x = (" in check.refused["any"]
@@ -302,6 +306,6 @@ def test_samplers_that_compare_float32_densities_are_marked() -> None:
         "nuts": density_check.probe(Planted(target), target, at),
         "emcee": density_check.probe(Slopeless(target), None, at),
     }
-    check = density_check.judge("model", at, probes)
+    check = density_check.check_density("model", at, probes)
     assert set(check.refused) == {"nuts"}
     assert check.notes == {"emcee": "computes in float32"}

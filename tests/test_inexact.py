@@ -195,7 +195,7 @@ def test_an_inexact_gradient_that_was_asked_for_is_noted(has_gradient: bool) -> 
     for label, options in given.items():
         built = sampler.build(target, sampler.options(**options))
         probes[label] = density_check.probe(built, None if probes else target, at)
-    check = density_check.judge("model", at, probes)
+    check = density_check.check_density("model", at, probes)
     assert check.is_passed, check.refused
     assert [*check.notes] == (["coarse"] if has_gradient else [])
     if has_gradient:

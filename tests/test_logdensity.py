@@ -323,7 +323,7 @@ def test_a_density_without_the_priors_bounds_is_refused() -> None:
     target = target_of(function)
     points = density_check.points(target)
     built = samplers.load("dynesty").build(target, _options("dynesty"))
-    check = density_check.judge(
+    check = density_check.check_density(
         "box", points, {"dynesty": density_check.probe(built, target, points)}
     )
     assert "differs from the model's by more than a constant" in check.refused["dynesty"]
@@ -358,7 +358,7 @@ def test_samplers_of_a_prior_sample_a_function(name: str, given: dict[str, Any])
     assert samplers.load(name).unsuited(target, options) is None
     built = samplers.load(name).build(target, options)
     points = target.initial(np.random.default_rng(0), 8)
-    check = density_check.judge(
+    check = density_check.check_density(
         "function", points, {name: density_check.probe(built, target, points)}
     )
     assert check.is_passed, check.refused

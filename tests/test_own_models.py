@@ -402,7 +402,7 @@ def test_samplers_run_on_a_program(name: str) -> None:
     start = target.initial(np.random.default_rng(0), options.n_starts)
     draws = built.sample(start, seed=1, stopwatch=Stopwatch())
     points = density_check.points(target)
-    check = density_check.judge(
+    check = density_check.check_density(
         "program", points, {name: density_check.probe(built, target, points)}
     )
     assert check.is_passed, check.refused

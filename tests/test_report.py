@@ -73,7 +73,7 @@ def result(sampler: str = "nuts", replicate: int = 0, **given: Any) -> CellResul
         replicate=replicate, seed=1, start_seed=2,
     )  # fmt: skip
     found = measured(**given)
-    return CellResult(cell, *statuses.judge(found, GATES), measured=found)
+    return CellResult(cell, *statuses.status_of(found, GATES), measured=found)
 
 
 def test_costs_are_time_and_evaluations_over_ess() -> None:
@@ -333,7 +333,7 @@ def test_one_row_per_parameter() -> None:
 def test_ensembles_shorter_than_ten_times_are_marked_and_costed() -> None:
     """An ensemble of 2.5 autocorrelation times keeps its cost and says what it lacks."""
     found = replace(measured(tau=np.array([100.0, 400.0])), is_ensemble=True)
-    status, reason = statuses.judge(found, GATES)
+    status, reason = statuses.status_of(found, GATES)
     assert status == "unreliable"
     assert reason == "1000 steps are 2.5 autocorrelation times of x[1]; 10 are needed"
 
@@ -418,7 +418,7 @@ def approximation(replicate: int = 0, **given: Any) -> CellResult:
     bare = result("advi", replicate, **given)
     assert bare.measured is not None
     found = replace(bare.measured, is_approximate=True)
-    return CellResult(bare.cell, *statuses.judge(found, GATES), measured=found)
+    return CellResult(bare.cell, *statuses.status_of(found, GATES), measured=found)
 
 
 def test_an_approximation_is_never_costed() -> None:

@@ -304,7 +304,7 @@ def test_arguments_of_logdensity_go_on_working(kind: str, library: Library) -> N
     for x in at:
         assert target.logdensity_and_gradient(x)[1] == pytest.approx(slopes(target, x), rel=1e-6)
     seen = density_check.probe(check_model._Itself(target), target, at)
-    assert density_check.judge("", at, {"itself": seen}).is_passed
+    assert density_check.check_density("", at, {"itself": seen}).is_passed
     if kind == "bounds":
         assert target.logdensity_and_gradient(np.array([5.0, 0.0]))[0] == -np.inf
 

@@ -103,7 +103,7 @@ def test_every_type_of_parameter() -> None:
         sampler: Any = samplers.load(name)
         options = sampler.options(**{"tune": 300, "draws": 200, **given})
         built = sampler.build(target, options)
-        check = density_check.judge(
+        check = density_check.check_density(
             "types", points, {name: density_check.probe(built, target, points)}
         )
         assert check.is_passed, check.refused

@@ -62,7 +62,7 @@ def result(
         init=init, threads=1, replicate=replicate, seed=replicate, start_seed=2,
     )  # fmt: skip
     found = measured(draws, **given)
-    return CellResult(cell, *statuses.judge(found, GATES), measured=found)
+    return CellResult(cell, *statuses.status_of(found, GATES), measured=found)
 
 
 def told(found: list[CellResult]) -> list[str]:
@@ -308,7 +308,7 @@ def test_older_results_are_read() -> None:
     older = CellResult.from_json(json.loads(json.dumps(plain)))
     assert told([older, older]) == ["ok", "ok"]
     assert older.measured is not None
-    assert statuses.judge(older.measured, GATES) == ("ok", "")
+    assert statuses.status_of(older.measured, GATES) == ("ok", "")
     nested = {**plain, "measured": {**plain["measured"], "n_chains": 1, "log_evidence": -3.0}}
     assert told([CellResult.from_json(nested)]) == ["ok"]
 

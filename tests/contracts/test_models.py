@@ -134,7 +134,7 @@ def probed(form: str) -> tuple[FloatArray, Probe]:
 def test_the_gradient_is_the_densitys(form: str) -> None:
     """One point gives what many give, and reverse mode what finite differences give."""
     at, seen = probed(form)
-    check = density_check.judge(form, at, {"itself": seen})
+    check = density_check.check_density(form, at, {"itself": seen})
     assert check.is_passed, check.refused
     assert check.n_points == 2 * density_check.N_POINTS
     assert not check.findings
@@ -153,7 +153,7 @@ def test_the_check_of_gradients_can_fail(form: str) -> None:
     at, seen = probed(form)
     assert seen.slopes is not None
     off = replace(seen, slopes=(1.1 * np.array(seen.slopes)).tolist())
-    assert density_check.judge(form, at, {"off": off}).refused
+    assert density_check.check_density(form, at, {"off": off}).refused
 
 
 @slow
@@ -266,7 +266,9 @@ def run(form: str) -> tuple[Diagnostics, density_check.DensityCheck]:
     at, _ = probed(form)
     return (
         diagnostics.compute(values, draws.groups, reference_mean=of.mean),
-        density_check.judge(form, at, {"numpyro_nuts": density_check.probe(built, target, at)}),
+        density_check.check_density(
+            form, at, {"numpyro_nuts": density_check.probe(built, target, at)}
+        ),
     )
 
 

@@ -239,7 +239,7 @@ def test_a_stan_program_of_another_model_is_refused(small: Target) -> None:
     target = Target(small.model, stan_program=program)
     points = density_check.points(target)
     built = stan_nuts.build(target, options)
-    check = density_check.judge(
+    check = density_check.check_density(
         "other", points, {"stan": density_check.probe(built, target, points)}
     )
     assert "differs from the model's by more than a constant" in check.refused["stan"]

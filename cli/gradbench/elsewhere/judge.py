@@ -191,7 +191,7 @@ def _status(
     measured: Measured, gates: "Gates", agreement: Agreement, seen: Sequence[Notice]
 ) -> tuple[Status, str]:
     """Return the status as of a run; another target is refused, doubts make it unreliable."""
-    status, reason = statuses.judge(measured, gates)
+    status, reason = statuses.status_of(measured, gates)
     if agreement.is_other:
         return "refused", agreement.said
     doubts = [notice.said for notice in seen if notice.is_doubt]

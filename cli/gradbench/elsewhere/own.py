@@ -63,7 +63,7 @@ def judged(content: Content, record: Record, asked: Asked) -> CellResult:
     )
     measured = replace(measured, elsewhere=about)
     named = replace(cell, sampler=asked.label or cell.sampler, sampler_use=ELSEWHERE)
-    return CellResult(named, *statuses.judge(measured, asked.gates), measured)
+    return CellResult(named, *statuses.status_of(measured, asked.gates), measured)
 
 
 def _of_a_sample(chains: Chains, name: str) -> FloatArray | None:

@@ -135,8 +135,10 @@ def examine(source: Source, params: Mapping[str, Any]) -> Examination:
     stopwatch.stop()
     points = density_check.points(target)
     seen = density_check.probe(itself, target, points)
-    check = density_check.judge(source.path.stem, points, {ITSELF: seen})
-    of_values = density_check.judge(source.path.stem, points, {ITSELF: replace(seen, slopes=None)})
+    check = density_check.check_density(source.path.stem, points, {ITSELF: seen})
+    of_values = density_check.check_density(
+        source.path.stem, points, {ITSELF: replace(seen, slopes=None)}
+    )
     x = points[0]
     logdensity_s = timing.seconds(lambda: target.logdensity(x))
     narrowest, widest = _ends(_scales(target))

@@ -217,7 +217,9 @@ def _gradient(subject: _Subject) -> str:
 def _judged(subject: _Subject, *, has_slopes: bool) -> density_check.DensityCheck:
     at = density_check.points(subject.target)
     seen = density_check.probe(subject.built, subject.target, at)
-    return density_check.judge("", at, {ITSELF: seen if has_slopes else replace(seen, slopes=None)})
+    return density_check.check_density(
+        "", at, {ITSELF: seen if has_slopes else replace(seen, slopes=None)}
+    )
 
 
 # -- draws -----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The density check: every sampler of a model targets the same log-density, shown, not assumed.
 
 Each worker evaluates, at the same points, the function its sampler really calls, and the first of
-them the target that it compiled itself; ``judge`` compares all with that. A model file that is not
-deterministic (data drawn without a seed) is caught here too: its workers' densities differ.
+them the target that it compiled itself; ``check_density`` compares all with that. A model file that
+is not deterministic (data drawn without a seed) is caught here too: its workers' densities differ.
 """
 
 from collections.abc import Mapping
@@ -191,7 +191,7 @@ def of_target(target: Target, at: FloatArray) -> Probe:
     return _with_target(Probe([], None), target, at)
 
 
-def judge(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
+def check_density(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
     """Return whether all samplers agree: values up to a constant, gradients with differences.
 
     What is right is what the target says in the first probe that has it.

@@ -197,7 +197,7 @@ class Runner:
 
     def _judged(self, label: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
         """Return whether a model's samplers agree at the points (n, ndim), and note who doesn't."""
-        check = density_check.judge(label, at, probes)
+        check = density_check.check_density(label, at, probes)
         for sampler in probes:
             reason = check.refused.get(sampler)
             refusal = None if reason is None else Stopped("refused", reason)
@@ -214,7 +214,7 @@ class Runner:
             return stopped.of(cell)
         measured = Measured.from_json(answer)
         self._workers.told_compile(cell.sampler)
-        status, reason = statuses.judge(measured, self._benchmark.gates)
+        status, reason = statuses.status_of(measured, self._benchmark.gates)
         return CellResult(cell, status, reason, measured)
 
 

@@ -27,7 +27,7 @@ GREW = 2.0  # times: a spread that grew more within a run is named
 UNCONVERGED: frozenset[Status] = frozenset({"not_converged", "diverged", "frozen"})
 
 
-def judge(measured: Measured, gates: Gates) -> Verdict:
+def status_of(measured: Measured, gates: Gates) -> Verdict:
     """Return a finished cell's status and the reason, naming the worst of what counts."""
     (judged,) = counted([measured])
     for rule in (_broken, _unconverged, _imprecise):
