@@ -40,7 +40,7 @@ SIGNATURES = {
     "Evaluations": "(n_logp_warmup, n_logp_sampling, n_grad_warmup, n_grad_sampling)",
     "OfAnyLength.run": "(self, start, *, tune, draws, seed, stopwatch)",
     "Sampler": "(use, summary, options, build, unsuited, uses_gradient, libraries, install, extra,"
-    " detuned)",
+    " detuned, call)",
     "Stopwatch.start": "(self, phase)",
     "Stopwatch.stop": "(self)",
     "Target.logdensity": "(self, x)",
