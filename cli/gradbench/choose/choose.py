@@ -21,7 +21,7 @@ from gradbench.config.benchmark import Gates
 from gradbench.measure.result import COSTED, CellResult
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
-from gradbench.results.times import Lead, fastest
+from gradbench.results.times import FEWEST, Lead, fastest
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -275,5 +275,6 @@ def _needed(best: Entrant, own: Prediction, goal: int) -> int:
     """Return the draws of each chain that give so many effective ones, rounded up to two digits."""
     measured = None if best.longest is None else best.longest.measured
     whole = 0 if measured is None else math.ceil(measured.n_draws * goal / own.ess)
+    whole = max(whole, FEWEST)
     unit: int = 10 ** max(0, len(str(whole)) - 2)
     return int(math.ceil(whole / unit) * unit)

@@ -57,6 +57,8 @@ def choice(found: Choice, benchmark: Benchmark, *, to_stderr: bool) -> None:
         )
     )
     to.print()
+    if found.is_interrupted:
+        to.print(item("interrupted: this is the answer so far"))
     for line in _verdict(found):
         to.print(item(line))
     if found.winner is not None:
