@@ -105,7 +105,7 @@ def test_json_is_all_of_stdout(config: Write, gradbench: Run) -> None:
     assert not (path.parent / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("width", [80, 160])
 def test_the_table_fits(width: int, config: Write, gradbench: Run, tmp_path: Path) -> None:
     """No line of the table is wider than the terminal, and nothing is cut with an ellipsis."""
     gradbench("run", config(samplers=BOTH, replicates=2), "--quiet")
