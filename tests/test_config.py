@@ -256,5 +256,9 @@ def test_committed_schema_is_current() -> None:
     """``configs/schema.json`` is what ``gradbench schema`` prints."""
     import json
 
+    import pydantic
+
+    if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 12):
+        pytest.skip("older versions of pydantic write the same schema in other words")
     committed = Path(__file__).parents[1] / "configs" / "schema.json"
     assert json.loads(committed.read_text()) == json_schema()

@@ -5,13 +5,14 @@ import math
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from gradbench.config import planning
-from gradbench.config.benchmark import Benchmark
+from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell
 from gradbench.errors import MAX_HEADLINE, ModelError, SamplerError, headline
 from gradbench.measure import machine, nursery, workers
@@ -250,3 +251,40 @@ def test_answers_of_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(first["ok"]["values"]) == "[-inf, nan]"
     assert "object is not JSON serializable" in second["error"]
     assert "Traceback" in second["details"]
+
+
+def test_a_compile_that_outgrows_its_room_closes_idle_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The least recently used go first, no more of them than must, and not what compiles."""
+    sizes: dict[int | None, int] = {None: 0}
+    closed = []
+
+    class Growing:
+        is_alive = True
+        watch: Callable[[], None] | None = None
+
+        def __init__(self, *_: object) -> None:
+            self.pid = len(sizes)
+            sizes[self.pid] = 100 * 2**20
+
+        def call(self, do: str, **given: Any) -> None:
+            assert do == "build"
+            if given["cell"]["sampler"] == "large":
+                sizes[self.pid] = 750 * 2**20
+            assert self.watch is not None
+            self.watch()
+
+        def close(self) -> None:
+            closed.append(self.pid)
+            sizes[self.pid] = 0
+
+    monkeypatch.setattr(workers, "Worker", Growing)
+    monkeypatch.setattr(nursery, "CAN_FORK", False)
+    for name in ("memory_bytes", "resident_bytes"):
+        monkeypatch.setattr(machine, name, lambda pid: sizes[pid])
+    pool = workers.Workers(1, Limits(total_memory=1100 * 2**20))
+    first = planning.cells(BENCHMARK)[0]
+    for name in ("a", "b", "c", "d", "large"):
+        pool.warm(replace(first, sampler=name))
+    assert closed == [1, 2], "a and b: 200 MiB of the other two leave room"

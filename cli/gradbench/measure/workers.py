@@ -30,6 +30,9 @@ from gradbench.measure.slowdown import Planted
 Answer = TypeVar("Answer")
 
 LOG_BYTES = 2**16  # kept of what a dying worker wrote, from its end
+TIMED = "sample"  # what a worker is asked for while nothing may disturb it
+ROOM = 0.9  # of the memory of all workers: the rest is for what grows while a run is timed
+GROWTH_BYTES = 2**25  # of a worker that compiles, after which all memory is looked at again
 POLL_S = 0.1  # how often a worker's memory is looked at; the worker itself is not disturbed
 
 
@@ -73,6 +76,9 @@ class Worker:
     ) -> None:
         self._limits = limits
         self._until = until
+        self.watch: Callable[[], None] | None = (
+            None  # asked now and then while an answer is awaited
+        )
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         ours, theirs = socket.socketpair()
         with theirs:
@@ -96,6 +102,8 @@ class Worker:
             self._connection.send_bytes(request)
             while not self._connection.poll(POLL_S):
                 self._enforce(deadline)
+                if self.watch is not None and do != TIMED:
+                    self.watch()
             reply = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._death() from error
@@ -188,6 +196,7 @@ class Workers:
         self._spares: list[Worker] = []
         self._nursery: Nursery | None = None
         self._told_compile: set[str] = set()
+        self._looked_at = 0
         self._total_bytes = limits.total_memory or machine.free_memory_bytes() // 2
 
     def __enter__(self) -> Self:
@@ -243,6 +252,7 @@ class Workers:
             worker.close()
             worker = None
         self._make_room(is_for_one_more=worker is None)
+        self._looked_at = 0
         if worker is None:
             if self._observer is not None:
                 self._observer.compiling(cell.model, cell.sampler)
@@ -272,7 +282,7 @@ class Workers:
         others += [] if self._nursery is None else [self._nursery.pid]
         for measure in (machine.resident_bytes, machine.memory_bytes):  # the second takes long
             taken = {sampler: measure(worker.pid) for sampler, worker in self._warm.items()}
-            free = self._total_bytes - sum(map(measure, others))
+            free = ROOM * self._total_bytes - sum(map(measure, others))
             free -= max(taken.values(), default=0) if is_for_one_more else 0
             if sum(taken.values()) <= free:
                 return
@@ -285,6 +295,7 @@ class Workers:
         """Return a new worker that has compiled this cell's model and sampler."""
         self.start(1)
         worker = self._spares.pop(0)
+        worker.watch, self._looked_at = partial(self._relieve, worker), 0
         try:
             planted = self._planted.get(cell.key)
             worker.call(
@@ -297,6 +308,22 @@ class Workers:
             worker.close()
             raise
         return worker
+
+    def _relieve(self, busy: Worker) -> None:
+        """Close idle workers while one that compiles outgrows the room that was made for it."""
+        own = machine.resident_bytes(busy.pid)
+        if own <= self._looked_at + GROWTH_BYTES:
+            return
+        self._looked_at = own
+        idle = [sampler for sampler, worker in self._warm.items() if worker is not busy]
+        while idle and self._taken(busy) > ROOM * self._total_bytes:
+            self._warm.pop(idle.pop(0)).close()
+
+    def _taken(self, busy: Worker) -> int:
+        """Return the memory of all processes together, one of them perhaps not warm yet."""
+        pids = {worker.pid for worker in (*self._warm.values(), *self._spares, busy)}
+        others = [None] if self._nursery is None else [None, self._nursery.pid]
+        return sum(map(machine.memory_bytes, (*others, *pids)))
 
     def _new(self) -> Worker:
         """Return a new worker: a fork of the nursery where that is safe.

@@ -25,6 +25,7 @@ class Display:
 
     def __init__(self, *, is_quiet: bool) -> None:
         stderr = console(sys.stderr)
+        self._is_shown = stderr.is_terminal and not is_quiet
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
@@ -35,7 +36,7 @@ class Display:
             TimeRemainingColumn(),
             console=stderr,
             transient=True,
-            disable=is_quiet or not stderr.is_terminal,
+            disable=not self._is_shown,
             # A redraw takes the time of the one other core: be seldom.
             refresh_per_second=2,
         )
@@ -43,7 +44,8 @@ class Display:
         self._n_planned = 0
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._is_shown:  # older versions of rich print an empty line for one that is disabled
+            self._progress.start()
         return self
 
     def __exit__(
@@ -52,7 +54,8 @@ class Display:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._is_shown:
+            self._progress.stop()
 
     def planned(self, n: int) -> None:
         """Show that n more cells will be run."""
