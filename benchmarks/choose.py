@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from gradbench import samplers
-from gradbench.choose.entrants import FIRST, LONGER
+from gradbench.choose.entrants import FIRST, LONGER, required
 from gradbench.config.benchmark import ModelEntry
 from gradbench.measure import machine, runner
 from gradbench.measure.result import COSTED
@@ -86,13 +86,8 @@ def true_seconds(name: str, folder: Path) -> dict[str, float]:
     for sampler, reason in about.unsuited.items():
         if reason is None:
             options = samplers.load(sampler).options.fewest(about.ndim)
-            given = {
-                key: getattr(options, key)
-                for key, field in type(options).model_fields.items()
-                if field.is_required()
-            }
             length = {"draws": LENGTH} if options.tune else {}
-            entries[sampler] = {"use": sampler, **given, **length}
+            entries[sampler] = {"use": sampler, **required(options), **length}
     config = {
         "name": "truth", "models": {name: {"use": name, "init": about.starts[0]}},
         "samplers": entries, "replicates": N_REPLICATES,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,15 +134,14 @@ class Chooser:
         try:
             self._race.run()
             self._runner.until = self._until
-            while (best := self._best()) is not None and self._fresh.get(best.sampler) is None:
+            while (best := self._best(self._summaries())) and best.sampler not in self._fresh:
                 self._confirm(best)
         except KeyboardInterrupt:
             is_interrupted = True
         return replace(self._choice(), is_interrupted=is_interrupted)
 
-    def _best(self) -> Entrant | None:
+    def _best(self, found: Mapping[str, Summary]) -> Entrant | None:
         """Return who is the fastest of those that nothing speaks against."""
-        found = self._summaries()
         return leader(
             [e for e in self._entrants if e.results and found[e.sampler].status in COSTED],
             self._goal,
@@ -201,7 +200,7 @@ class Chooser:
 
     def _choice(self) -> Choice:
         found = self._summaries()
-        best = self._best()
+        best = self._best(found)
         standings = sorted(
             (self._standing(entrant, found.get(entrant.sampler)) for entrant in self._entrants),
             key=lambda standing: (

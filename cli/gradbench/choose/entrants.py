@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from gradbench import samplers
 from gradbench.config import loading, planning
@@ -17,6 +16,7 @@ from gradbench.measure.check_model import Examination
 from gradbench.measure.result import COSTED, CellResult, Measured, counted
 from gradbench.results.parameters import smallest_ess
 from gradbench.results.times import Line
+from gradbench.sampler import Options
 from gradbench.timing import Timing
 
 ROUNDS = 7  # each of LONGER times the draws of the one before
@@ -183,7 +183,7 @@ def planned(
         "replicates": 1 + N_CONFIRMING,
         "limits": {"timeout": limits.timeout},
     }
-    return loading.read(yaml.safe_dump(plain, sort_keys=False), "gradbench choose", Path())
+    return loading.of_values(plain, name="gradbench choose")
 
 
 def _label(use: str) -> str:
@@ -195,13 +195,14 @@ def _entry(use: str, ndim: int) -> dict[str, object]:
     if use not in samplers.names():
         return {"use": use, "sweep": {"draws": _lengths(FIRST)}}
     options = samplers.load(use).options.fewest(ndim)
-    required = {
-        name: getattr(options, name)
-        for name, about in type(options).model_fields.items()
-        if about.is_required()
-    }
     first = FIRST if options.tune else options.draws
-    return {"use": use, **required, "sweep": {"draws": _lengths(first)}}
+    return {"use": use, **required(options), "sweep": {"draws": _lengths(first)}}
+
+
+def required(options: Options) -> dict[str, object]:
+    """Return those of the options that have no default."""
+    fields = type(options).model_fields.items()
+    return {name: getattr(options, name) for name, about in fields if about.is_required()}
 
 
 def _lengths(first: int) -> list[int]:

@@ -1,6 +1,5 @@
 """The race: rounds of ever longer runs, from which those drop out that are proven slower."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -68,11 +67,6 @@ class Race:
         self._clock = clock
         self._z = float(stats.norm.isf(WRONGLY_DROPPED / (ROUNDS * max(1, len(entrants)))))
 
-    @property
-    def leader(self) -> Entrant | None:
-        """Who is expected to be the fastest of those still in it, or ended for want of time."""
-        return leader(self._entrants, self._goal)
-
     def run(self) -> None:
         """Run it to its end; every entrant says how it ended."""
         self._runner.until = self._until
@@ -133,7 +127,7 @@ class Race:
 
     def _drop(self) -> None:
         """End who is proven slower than the best, or has spent so long that it must be."""
-        best = self.leader
+        best = leader(self._entrants, self._goal)
         foretold = None if best is None else best.prediction
         if best is None or foretold is None:
             return
@@ -153,10 +147,9 @@ class Race:
 
 def leader(entrants: Sequence[Entrant], goal: int) -> Entrant | None:
     """Return who is expected to be the fastest, None where no run is to be believed."""
-    known = [entrant for entrant in entrants if entrant.prediction is not None]
-
-    def expected(entrant: Entrant) -> float:
-        found = entrant.prediction
-        return math.inf if found is None else found.seconds(goal)
-
-    return min(known, key=expected, default=None)
+    expected = [
+        (found.seconds(goal), entrant)
+        for entrant in entrants
+        if (found := entrant.prediction) is not None
+    ]
+    return min(expected, key=lambda one: one[0], default=(0.0, None))[1]

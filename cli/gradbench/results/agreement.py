@@ -95,11 +95,10 @@ def _said(
 ) -> Shared:
     """Return what is said of one sampler: its largest difference, and that it disagrees if so."""
     others = [j for j in (agreeing or range(len(labels))) if j != i]
-    excess = found.excess
-    share = np.nan_to_num(found.z[i] / found.allowed[i][:, None, None])
+    excess, share = found.excess[i], found.share[i]
     # What is a concern first; where nothing is, the least probable.
-    other = max(others, key=lambda j: (excess[i, j].max(), share[j].max()))
-    at = excess[i, other] if excess[i, other].max() > 1 else share[other]
+    other = max(others, key=lambda j: (excess[j].max(), share[j].max()))
+    at = excess[other] if excess[other].max() > 1 else share[other]
     moment, worst = divmod(int(np.argmax(at)), len(parameters))
     z, allowed = float(found.z[i, other][moment, worst]), float(found.allowed[i, other])
     columns = {"sampler_difference_z": z, "sampler_difference_allowed": allowed}

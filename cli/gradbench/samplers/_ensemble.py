@@ -13,6 +13,27 @@ from gradbench.target.target import Target
 Move = TypeVar("Move", bound=str)
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+# The call of LIBRARY on a pm.Model, which is the same in all of them but for its name.
+CALL = """\
+import LIBRARY
+import numpy as np
+from pymc.blocking import DictToArrayBijection, RaveledVars
+
+start = model.initial_point()
+vector = DictToArrayBijection.map(start)
+compiled = DictToArrayBijection.mapf(model.compile_logp(), start)
+
+
+def logp(x):
+    return compiled(RaveledVars(x, vector.point_map_info))
+
+
+walkers = vector.data + 0.1 * np.random.randn($walkers, len(vector.data))
+sampler = LIBRARY.EnsembleSampler($walkers, len(vector.data), logp)
+sampler.run_mcmc(walkers, $tune + $draws)
+draws = sampler.get_chain(discard=$tune)
+"""
+
 
 class Options(sampler.Options):
     """No library has a default for ``walkers``; every run names its own."""

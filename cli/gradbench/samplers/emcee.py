@@ -15,25 +15,7 @@ USES_GRADIENT = False
 LIBRARIES = ("emcee",)
 EXTRA = ""
 DETUNED = {"a": 1.1}
-CALL = """\
-import emcee
-import numpy as np
-from pymc.blocking import DictToArrayBijection, RaveledVars
-
-start = model.initial_point()
-vector = DictToArrayBijection.map(start)
-compiled = DictToArrayBijection.mapf(model.compile_logp(), start)
-
-
-def logp(x):
-    return compiled(RaveledVars(x, vector.point_map_info))
-
-
-walkers = vector.data + 0.1 * np.random.randn($walkers, len(vector.data))
-sampler = emcee.EnsembleSampler($walkers, len(vector.data), logp)
-sampler.run_mcmc(walkers, $tune + $draws)
-draws = sampler.get_chain(discard=$tune)
-"""
+CALL = _ensemble.CALL.replace("LIBRARY", "emcee")
 
 Move = Literal["stretch", "walk", "de", "snooker", "kde"]
 

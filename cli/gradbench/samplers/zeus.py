@@ -16,25 +16,7 @@ USES_GRADIENT = False
 LIBRARIES = ("zeus",)
 EXTRA = "zeus"
 DETUNED = {"mu": 0.02, "is_tuned": False}
-CALL = """\
-import zeus
-import numpy as np
-from pymc.blocking import DictToArrayBijection, RaveledVars
-
-start = model.initial_point()
-vector = DictToArrayBijection.map(start)
-compiled = DictToArrayBijection.mapf(model.compile_logp(), start)
-
-
-def logp(x):
-    return compiled(RaveledVars(x, vector.point_map_info))
-
-
-walkers = vector.data + 0.1 * np.random.randn($walkers, len(vector.data))
-sampler = zeus.EnsembleSampler($walkers, len(vector.data), logp)
-sampler.run_mcmc(walkers, $tune + $draws)
-draws = sampler.get_chain(discard=$tune)
-"""
+CALL = _ensemble.CALL.replace("LIBRARY", "zeus")
 
 Move = Literal["differential", "gaussian", "global", "kde", "random"]
 

@@ -43,18 +43,15 @@ class Differences:
         sds: the difference, in posterior sds of what the moment is the mean of.
         z: the same in standard errors, or what is as improbable of a normal law.
         allowed: the largest z that chance explains, shape (samplers, samplers).
+        share: z over what chance allows, 0 where a moment doesn't exist.
+        excess: the same, 0 where it is no concern, too: at most ``BIASED_SD``.
     """
 
     sds: FloatArray
     z: FloatArray
     allowed: FloatArray
-
-    @property
-    def excess(self) -> FloatArray:
-        """Z over what chance allows, 0 where it is no concern: at most ``BIASED_SD``."""
-        share = self.z / self.allowed[:, :, None, None]
-        excess: FloatArray = np.where(self.sds > BIASED_SD, np.nan_to_num(share), 0.0)
-        return excess
+    share: FloatArray
+    excess: FloatArray
 
 
 def differences(samplers: Sequence[Runs], *, n_models: int = 1) -> Differences:
@@ -74,7 +71,8 @@ def differences(samplers: Sequence[Runs], *, n_models: int = 1) -> Differences:
             sds[a, b, i], z[a, b, i] = sds[b, a, i], z[b, a, i] = _apart(one, other)
         if min(len(samplers[a].mean), len(samplers[b].mean)) == 1:
             allowed[a, b] = allowed[b, a] = ALONE * by_chance
-    return Differences(sds, z, allowed)
+    share = np.nan_to_num(z / allowed[:, :, None, None])
+    return Differences(sds, z, allowed, share, np.where(sds > BIASED_SD, share, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
