@@ -105,6 +105,15 @@ def of_all(runs: Mapping[str, Sequence[Measured]]) -> Pooled:
     return pooled([run for of_one in runs.values() for run in of_one], weights)
 
 
+def by_worth(runs: Sequence[Measured]) -> Pooled:
+    """Return runs that agree as one, each weighing as much as its worst parameter is known."""
+    worth = [
+        np.nanmin([run.diagnostics.ess_mean, run.diagnostics.ess_square, run.diagnostics.ess_bulk])
+        for run in runs
+    ]
+    return pooled(runs, np.array(worth) / np.sum(worth))
+
+
 def _shares(runs: Sequence[Measured]) -> FloatArray:
     """Return each run's share of all the draws."""
     n_draws = np.array([run.n_chains * run.n_draws for run in runs])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from gradbench.draws import FloatArray, IntArray
 from gradbench.stats.diagnostics import Diagnostics, Values
@@ -28,6 +29,14 @@ class Running:
     at: IntArray
     mean: FloatArray
     square: FloatArray
+
+    def only(self, those: npt.NDArray[np.bool_]) -> "Running":
+        """Return what is followed of some of the run's parameters, those shape (n,)."""
+        kept = those[self.at]
+        position = np.cumsum(those) - 1
+        return Running(
+            self.n_draws, position[self.at[kept]], self.mean[:, kept], self.square[:, kept]
+        )
 
 
 def running(values: Values, found: Diagnostics) -> Running:
