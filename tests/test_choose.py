@@ -288,11 +288,11 @@ NORMAL = "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=
 
 @pytest.mark.slow
 @pytest.mark.smoke
-def test_a_model_is_given_a_sampler(gradbench: Gradbench, model_file: Callable[..., Path]) -> None:
+def test_a_model_is_given_a_sampler(
+    gradbench: Gradbench, model_file: Callable[..., Path], tmp_path: Path
+) -> None:
     """The real thing on a small model: a verdict, a call, a config, and a folder that shows."""
-    model_file(
-        "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=3)\n    return m"
-    )
+    model_file(NORMAL)
     flags = ("--samplers", "pymc_nuts,emcee", "--budget", "2min", "--quiet", "--ess", "200")
     done = gradbench("choose", "./my_model.py", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -300,6 +300,11 @@ def test_a_model_is_given_a_sampler(gradbench: Gradbench, model_file: Callable[.
     assert "to 200 effective draws" in done.stdout
     assert "samplers agree" in done.stdout
     assert "replicates: 5" in done.stdout
+    (race,) = (tmp_path / "results" / "choose-my_model").iterdir()
+    assert gradbench("show", race).returncode == 0
+    refused = gradbench("run", "--resume", race)
+    assert refused.returncode == 2
+    assert "run gradbench choose again" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -313,9 +318,7 @@ def test_mistakes_are_one_message(
     gradbench: Gradbench, model_file: Callable[..., Path], words: list[str], said: str
 ) -> None:
     """With exit code 2."""
-    model_file(
-        "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=3)\n    return m"
-    )
+    model_file(NORMAL)
     done = gradbench("choose", "./my_model.py", *words, "--quiet")
     assert done.returncode == 2
     assert said in done.stderr

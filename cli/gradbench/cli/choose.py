@@ -91,7 +91,8 @@ def command(
     with Display(is_quiet=quiet) as display, Runner(benchmark, display) as running:
         running.until = started + limits.timeout_s
         running.preflight(firsts, must_suit="any")
-        about = {"machine": machine.describe(), "models": execute.fingerprints(firsts)}
+        models = execute.fingerprints(firsts)
+        about = {"machine": machine.describe(), "models": models, "is_race": True}
         folder = store.create(root, benchmark, about)
         keeper = _Keeper(folder)
         with store.locked(folder):
