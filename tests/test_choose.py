@@ -14,6 +14,7 @@ import pytest
 from gradbench import compat, samplers
 from gradbench.choose.choose import Choice, Chooser
 from gradbench.choose.entrants import ESS_NOISE, TIME_NOISE, Entrant
+from gradbench.choose.race import Field
 from gradbench.config.benchmark import Gates
 from gradbench.config.planning import Cell
 from gradbench.measure.result import CellResult, Status
@@ -114,10 +115,8 @@ class World:
 
 
 def chosen(world: World, *, budget_s: float = 1000.0, goal: int = GOAL) -> Choice:
-    return Chooser(
-        world, world.entrants(), goal=goal, budget_s=budget_s, gates=Gates(), keep=world.keep,
-        started=0.0, clock=world.clock,
-    ).run()  # fmt: skip
+    field = Field(world, world.entrants(), goal, world.keep, clock=world.clock)
+    return Chooser(field, budget_s=budget_s, gates=Gates(), started=0.0).run()
 
 
 def standing(found: Choice, sampler: str) -> Any:
