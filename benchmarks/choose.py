@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from gradbench import samplers
-from gradbench.choose.entrants import FIRST, LONGER, required
+from gradbench.choose.entrants import FIRST, LONGER, fitting
 from gradbench.config.benchmark import ModelEntry
 from gradbench.measure import machine, runner
 from gradbench.measure.result import COSTED
@@ -121,9 +121,9 @@ def true_seconds(use: str, folder: Path) -> dict[str, float]:
     entries = {}
     for sampler, reason in about.unsuited.items():
         if reason is None and sampler not in PRICELESS:
-            options = samplers.load(sampler).options.fewest(about.ndim)
+            options = samplers.load(sampler).options()
             length = {"draws": LENGTH} if options.tune else {}
-            entries[sampler] = {"use": sampler, **required(options), **length}
+            entries[sampler] = {"use": sampler, **fitting(options, about.ndim), **length}
     config = {
         "name": "truth", "models": {"model": {"use": use, "init": about.starts[0]}},
         "samplers": entries, "replicates": N_REPLICATES, "limits": {"timeout": TIMEOUT},

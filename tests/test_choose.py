@@ -264,7 +264,7 @@ def test_the_librarys_own_call_runs(name: str) -> None:
     pm = compat.pymc()
     with pm.Model() as model:
         pm.Normal("x", 0, 1, shape=2)
-    options = samplers.load(name).options.fewest(2).model_copy(update={"draws": 50, "tune": 50})
+    options = samplers.load(name).options().fitted(2).model_copy(update={"draws": 50, "tune": 50})
     code = Template(samplers.load(name).call).substitute(options.model_dump())
     logging.disable(logging.WARNING)
     given: dict[str, Any] = {"model": model}

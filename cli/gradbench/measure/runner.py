@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.errors import BudgetError, ModelError
@@ -82,7 +83,11 @@ class Runner:
             SamplerError: a sampler isn't installed, or too few suit their model.
         """
         if cells:
-            self._unsuited |= preflight.unsuited(self._workers, cells, self._observer)
+            models = self._benchmark.models
+            may_fail = {c.model for c in cells if models[planning.split(c.model)[0]].may_fail}
+            self._unsuited |= preflight.unsuited(
+                self._workers, cells, self._observer, may_fail=may_fail
+            )
             preflight.require_suited(cells, self._unsuited, must_suit)
 
     @property

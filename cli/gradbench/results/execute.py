@@ -129,7 +129,7 @@ def _sources(benchmark: Benchmark, *, are_needed: bool) -> Iterator[tuple[str, S
     """Yield each model's files as they are now, by label; those that are gone only if needed."""
     for label, entry in benchmark.models.items():
         try:
-            source = entry.source(Path()).pinned
+            source = entry.pinned()
         except ModelError:
             if are_needed:
                 raise
