@@ -27,6 +27,7 @@ class _Commands(click.Group):
         "ab": "Run two interpreters interleaved on this machine, and judge time as well.",
         "selftest": "Try the gate on this machine: false alarms, and what it catches.",
         "baseline": "Save runs as baselines, which later ones are compared with.",
+        "history": "Keep what each commit or release costs, and see steps in its course.",
         "reference": "Make a model's reference moments by a long, checked run.",
         "gradients": "Compare ways to a log-density's gradient: cost, growth and error.",
         "check-model": "Check a model of your own, and say which samplers suit it.",

@@ -36,6 +36,7 @@ class Stored:
         models: fingerprints of the model files, by label.
         checks: the density checks made so far.
         results: finished cells, in the order of the plan.
+        started: when, in UTC; empty where that was not kept.
     """
 
     benchmark: Benchmark
@@ -43,6 +44,7 @@ class Stored:
     models: Mapping[str, str]
     checks: Sequence[DensityCheck]
     results: Sequence[CellResult]
+    started: str = ""
 
 
 class RunFolder:
@@ -210,6 +212,7 @@ def read(path: Path) -> Stored:
         models=about.get("models", {}),
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=results,
+        started=_iso(about.get("started", "")),
     )
 
 
@@ -257,6 +260,12 @@ def _is_abandoned(path: Path, pid: int) -> bool:
     import psutil
 
     return not psutil.pid_exists(pid) and time.time() - path.stat().st_mtime > STALE_S
+
+
+def _iso(stamp: str) -> str:
+    """Return a time as it is written in text, from how it stands in a folder's name."""
+    date, _, time_of_day = stamp.partition("T")
+    return f"{date}T{time_of_day.replace('-', ':')}" if time_of_day else ""
 
 
 def _read_result(file: Path) -> CellResult:
