@@ -6,13 +6,18 @@ from typing import Any
 
 import click
 
+from gradbench.cli import INTERRUPTED
+from gradbench.cli.verdict import config_options
+from gradbench.config.benchmark import Benchmark
 from gradbench.errors import StoreError, did_you_mean
+from gradbench.gate import backfill as filling
 from gradbench.gate import baseline, course, history, repository
 from gradbench.gate.history import History, Stop
 from gradbench.gate.repository import Repository
 from gradbench.gate.sides import Side
 from gradbench.results import store
 from gradbench.show import history as table
+from gradbench.show.progress import Display
 
 Command = Callable[..., Any]
 
@@ -125,3 +130,58 @@ def _pinned(name: str, found: History, here: Repository | None) -> Stop | Side:
     if name.startswith(baseline.PREFIX):
         return baseline.side(name)
     return found.find(name, here)
+
+
+@command.command("backfill")
+@click.argument("points", metavar="RANGE")
+@config_options
+@to_option
+@click.option(
+    "--python",
+    default="",
+    metavar="COMMAND",
+    help="Runs a Python that has gradbench and the point, {version}, {commit}, {tree} … filled in;"
+    " by default an environment is made with pip for each.",
+)
+@click.option(
+    "--repository",
+    "tree",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    metavar="FOLDER",
+    help="Whose commits RANGE means; the current folder's by default.",
+)
+@library_option
+@click.option("--replace", is_flag=True, help="Measure again what is there.")
+def backfill(
+    points: str,
+    benchmark: Benchmark,
+    folder: Path,
+    python: str,
+    tree: Path,
+    library: str | None,
+    replace: bool,
+    root: Path,
+    quiet: bool,
+) -> int:
+    """Run CONFIG on each point of RANGE that the history doesn't have, and keep it there.
+
+    RANGE is LIBRARY==VERSION,VERSION or LIBRARY==OLD..NEW for releases, or OLD..NEW for commits of
+    a repository. Each is installed into an environment of its own. What fails is told, and the
+    others go on: exit code 1.
+    """
+    wanted = filling.asked(points, repository.find(tree), library or "")
+    found = filling.fill(
+        benchmark,
+        wanted,
+        folder,
+        root,
+        python=python,
+        is_new=not replace,
+        show=lambda: Display(is_quiet=quiet),
+        tell=lambda line: click.echo(line, err=True),
+    )
+    if found.is_interrupted:
+        click.echo("interrupted; the same command goes on with what is missing", err=True)
+        return INTERRUPTED
+    return 1 if found.failed else 0

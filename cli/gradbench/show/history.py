@@ -10,13 +10,14 @@ from rich.text import Text
 from gradbench.gate import steps
 from gradbench.gate.course import Course, Row
 from gradbench.gate.history import COMMITS, History
-from gradbench.gate.verdict import LOUD, Compared
+from gradbench.gate.verdict import LOUD, Compared, Verdict
 from gradbench.gate.words import times
 from gradbench.show.comparison import STYLES
 from gradbench.show.console import console, fitted, item, significant, table
 from gradbench.stats.interval import Interval
 
-Numbers = Mapping[str, Callable[[Row], str]]
+# Few replicates at a time leave much undecided: the table says so, a sentence each would be too many.
+EXPLAINED: frozenset[Verdict] = frozenset(LOUD) - {"inconclusive"}
 
 
 def points(history: History) -> None:
@@ -119,7 +120,7 @@ def _table(
         return whole
 
     names = [*numbers]
-    return fitted(names, shown, to, expendable=[names[-1], names[1], names[-2]], head=str)
+    return fitted(names, shown, to, expendable=names[:0:-1], head=str)
 
 
 def _verdict(row: Row, compared: Compared | None) -> Text:
@@ -147,7 +148,7 @@ def _lines(course: Course, history: History, pinned: str) -> list[str]:
     ]
     for row in course.rows:
         for against, compared in (("the one before", row.before), (pinned, row.against)):
-            if compared is not None and compared.verdict in LOUD:
+            if compared is not None and compared.verdict in EXPLAINED:
                 called = history.called(row.point)
                 lines.append(f"{called} against {against}: {compared.verdict}: {compared.reason}")
     return list(dict.fromkeys(lines))
