@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ MARK = "gradbench runs on "  # before it, a command may print what it likes
 HOLD = f"import sys; print('{MARK}' + sys.executable, flush=True); sys.stdin.read()"
 FILLED = re.compile(r"\{(\w*)\}")
 
-Show = Callable[[], Display]
+Show = Callable[[], AbstractContextManager[Display]]
 Tell = Callable[[str], None]
 
 
@@ -132,7 +132,7 @@ def fill(
     """
     _filled(python, _words(wanted, wanted.points[0], Path()))
     known = _known(folder) if is_new else set()
-    failed = {}
+    failed: dict[str, str] = {}
     for point in wanted.points:
         if point in known:
             tell(f"{point.name}: already in {folder}")

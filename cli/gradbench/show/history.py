@@ -16,7 +16,7 @@ from gradbench.show.comparison import STYLES
 from gradbench.show.console import console, fitted, item, significant, table
 from gradbench.stats.interval import Interval
 
-# Few replicates at a time leave much undecided: the table says so, a sentence each would be too many.
+# Few replicates leave much undecided: the table says so, and a sentence each would be too many.
 EXPLAINED: frozenset[Verdict] = frozenset(LOUD) - {"inconclusive"}
 
 
