@@ -1,0 +1,105 @@
+"""What a report is made of: runs, as they are read, and what of them goes into one picture."""
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gradbench.config import planning
+from gradbench.config.planning import Key
+from gradbench.errors import StoreError
+from gradbench.measure.result import CellResult
+from gradbench.report.material import Material
+from gradbench.results import export, store
+from gradbench.results.rows import rows
+from gradbench.results.store import Stored
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import Summary
+from gradbench.results.times import with_times
+
+LETTERS = string.ascii_uppercase  # of several runs, each has one
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A run that is reported.
+
+    Attributes:
+        name: as the user gave it.
+        found: its cells in flat numbers.
+        stored: all else of it; None where only its ``results.csv`` is known.
+    """
+
+    name: str
+    found: Sequence[Summary]
+    stored: Stored | None = None
+
+    def labelled(self, letter: str) -> tuple[list[Summary], list[CellResult]]:
+        """Return its cells with a letter behind their samplers, if one is given."""
+        results = [*_results(self)]
+        if not letter:
+            return [*self.found], results
+        return (
+            [replace(s, sampler=f"{s.sampler} ({letter})") for s in self.found],
+            [replace(r, cell=replace(r.cell, sampler=f"{r.cell.sampler} ({letter})"))
+             for r in results],
+        )  # fmt: skip
+
+
+def read(path: Path, ess_goal: int) -> Source:
+    """Return a run's folder, finished or not, or its ``results.csv``.
+
+    Raises:
+        StoreError: it is neither, or there is nothing in it.
+    """
+    if path.is_file():
+        return Source(str(path), with_times(export.from_csv(path), ess_goal))
+    stored = store.read(path)
+    if not stored.results:
+        raise StoreError(f"{path}: no results in it yet")
+    gates = stored.benchmark.gates
+    found = summarize(stored.results, stored.checks, gates=gates, ess_goal=ess_goal)
+    return Source(str(path), found, stored)
+
+
+def letters(sources: Sequence[Source]) -> list[str]:
+    """Return the letter of each run; an empty one where there is no other.
+
+    Raises:
+        StoreError: there are more runs than letters.
+    """
+    if len(sources) > len(LETTERS):
+        raise StoreError(f"{len(sources)} results side by side are too many; give {len(LETTERS)}")
+    return [""] if len(sources) == 1 else [*LETTERS[: len(sources)]]
+
+
+def materials(sources: Sequence[Source]) -> list[Material]:
+    """Return each model's material, of all runs together: their samplers bear the run's letter."""
+    found: dict[str, dict[str, list[Summary]]] = {}
+    results: dict[str, list[CellResult]] = {}
+    draws: dict[Key, Path] = {}
+    for source, letter in zip(sources, letters(sources), strict=True):
+        summaries, measured = source.labelled(letter)
+        for summary in summaries:
+            of_model = found.setdefault(planning.split(summary.model)[0], {})
+            of_model.setdefault(summary.model, []).append(summary)
+        for result in measured:
+            results.setdefault(planning.split(result.cell.model)[0], []).append(result)
+        for original, result in zip(_results(source), measured, strict=True):
+            path = Path(source.name) / "draws" / f"{original.cell.id}.nc"
+            if result.measured is not None and result.cell.key not in draws and path.is_file():
+                draws[result.cell.key] = path
+    return [
+        Material(
+            model=model,
+            found=(cells := [cell for point in points.values() for cell in point]),
+            rows=rows(cells),
+            results=results.get(model, ()),
+            draws={key: path for key, path in draws.items() if key[0] in points},
+        )
+        for model, points in found.items()
+    ]
+
+
+def _results(source: Source) -> Sequence[CellResult]:
+    return () if source.stored is None else source.stored.results
