@@ -13,6 +13,19 @@ FONT = "Helvetica, Arial, sans-serif"
 PNG_SCALE = 300 / 96  # pixels for one of CSS: 300 to the inch
 POINT = 72 / 96  # inches have 96 CSS pixels, and 72 points
 
+# Of a tag, what the page says of all of it, or what says nothing.
+IDLE = re.compile(
+    r' (?:font-family|pointer-events|class|xmlns:xlink|version|role|aria-[a-z]+)="[^"]*"'
+    r'| opacity="1"'
+)
+UNSEEN = re.compile(r'<path(?: d="[^"]*"| transform="[^"]*"| display="none")*/>|<g></g>')
+# Marks that follow each other and differ in nothing but their place: a row of ticks, a cloud.
+DOTS = re.compile(
+    r'<path transform="translate\([^)]*\)" d="M([\d.]+),0A\1,\1[^"]*" (fill="[^"]*"[^>]*)/>'
+    r'(?:<path transform="translate\([^)]*\)" d="M\1,0A\1,\1[^"]*" \2/>){3,}'
+)
+PATHS = re.compile(r'<path d="[^"]*"([^>]*)/>(?:<path d="[^"]*"\1/>)+')
+
 STYLE: dict[str, Any] = {
     "aria": False,  # the page describes a picture as a whole, and has its numbers in a table
     "font": FONT,
@@ -63,7 +76,9 @@ def svg_for_page(spec: Spec) -> str:
     It has no ground, no fonts and no size of its own.
     """
     svg: str = require().vegalite_to_svg(_styled(spec, background=None), allowed_base_urls=[])
-    return re.sub(r"<[^>]*>", lambda tag: _tag_for_page(tag[0]), svg)
+    svg = re.sub(r"<[^>]*>", lambda tag: _tag_for_page(tag[0]), svg)
+    svg = UNSEEN.sub("", svg)
+    return PATHS.sub(_one_path, DOTS.sub(_dots, svg))
 
 
 def file(spec: Spec, form: Form) -> bytes:
@@ -95,5 +110,22 @@ def _tag_for_page(tag: str) -> str:
     """
     for colour in EVERY:
         tag = tag.replace(f'"{colour.light}"', f'"var(--{colour.name})"')
-    tag = re.sub(r' (?:font-family|pointer-events|class|xmlns:xlink|version)="[^"]*"', "", tag)
+    tag = IDLE.sub("", tag)
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+
+
+def _dots(marks: re.Match[str]) -> str:
+    """Return equal filled circles as one path: lines of no length, whose round ends are dots."""
+    at = "".join(f"M{place}h0" for place in re.findall(r"translate\(([^)]*)\)", marks[0]))
+    if " stroke=" in marks[2]:
+        return marks[0]
+    fill, opacity = (re.search(f'{name}="([^"]*)"', marks[2]) for name in ("fill", "opacity"))
+    seen = f' opacity="{opacity[1]}"' if opacity else ""
+    look = f'stroke="{fill[1] if fill else "none"}" stroke-width="{2 * float(marks[1]):g}"'
+    return f'<path d="{at}" {look} stroke-linecap="round"{seen}/>'
+
+
+def _one_path(paths: re.Match[str]) -> str:
+    """Return paths that look the same as one."""
+    joined = "".join(re.findall(r' d="([^"]*)"', paths[0]))
+    return f'<path d="{joined}"{paths[1]}/>'
