@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench.report.colours import LINE, SERIES
+from gradbench.report.colours import INK, LINE, SERIES
 from gradbench.report.forest import CHARACTER, log_axis
 from gradbench.report.picture import Drawn, Spec
 from gradbench.report.ticks import log_domain
@@ -35,6 +35,7 @@ def lines(
     *,
     is_banded: bool = False,
     points: Sequence[Drawn] = (),
+    level: float | None = None,
 ) -> Spec:
     """Return a line for each label, with its name at the end; both axes logarithmic.
 
@@ -46,19 +47,21 @@ def lines(
         x, y: the axes.
         width: of all of it, axis and names included.
         is_banded: whether there is a band around each line.
-        points: likewise, drawn as points with their intervals.
+        points: likewise, drawn as points with their intervals; named where there is no line.
+        level: of y that is asked for, a dashed line.
     """
-    labels = [*dict.fromkeys(str(row["label"]) for row in rows)]
+    labels = [*dict.fromkeys(str(row["label"]) for row in (*rows, *points))]
     names = min(6 + CHARACTER * max(map(len, labels)), MAX_NAME * width)
     width -= LEFT + LEADER + names
     height = max(LEAST_HEIGHT, NAME_HEIGHT * len(labels))
     low, high = f"{y.column}_low", f"{y.column}_high"
     columns = [y.column, *([low, high] if is_banded else [])]
-    x_axis = log_axis(_span(rows, x.column), x.title, width)
-    y_domain = log_domain([*_values(rows, *columns), *_values(points, y.column)])
+    x_axis = log_axis(_span([*rows, *points], x.column), x.title, width)
+    levels = [] if level is None else [level]
+    y_domain = log_domain([*_values(rows, *columns), *_values(points, y.column), *levels])
     y_axis = log_axis(y_domain, y.title, height / 1.2)
     y_axis["axis"] |= {"titleAlign": "left", "titleX": -LEFT + 8, "titleY": -10}
-    ends = _ends(rows, labels, x.column, y.column, y_domain, height)
+    ends = _ends([*points, *rows], labels, x.column, y.column, y_domain, height)
     series = {
         "field": "label", "type": "nominal", "legend": None,
         "scale": {"domain": labels, "range": _cycled([c.light for c in SERIES], len(labels))},
@@ -69,7 +72,14 @@ def lines(
                                               for i in range(len(labels))]},
     }  # fmt: skip
     place = {"x": {"field": x.column, **x_axis}, "y": {"field": y.column, **y_axis}}
-    layers: list[Spec] = []
+    layers: list[Spec] = [
+        {
+            "data": {"values": [{}]},
+            "mark": {"type": "rule", "strokeDash": [4, 3], "color": INK.light},
+            "encoding": {"y": {"datum": at, **y_axis}},
+        }
+        for at in levels
+    ]
     if is_banded:
         layers.append(
             {
@@ -177,8 +187,9 @@ def _points(
 
 
 def _span(rows: Sequence[Drawn], column: str) -> tuple[float, float]:
-    known = _values(rows, column)
-    return min(known), max(known)
+    """Return the ends of what is drawn, where lines begin and end; around a lone place, room."""
+    known = [value for value in _values(rows, column) if value > 0]
+    return (min(known), max(known)) if min(known) < max(known) else log_domain(known)
 
 
 def _values(rows: Sequence[Drawn], *columns: str) -> list[float]:

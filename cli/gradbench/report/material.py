@@ -8,6 +8,7 @@ from pathlib import Path
 from gradbench.config import planning
 from gradbench.config.planning import Key
 from gradbench.measure.result import CellResult
+from gradbench.results.curves import Curve
 from gradbench.results.rows import Row
 from gradbench.results.summary import Summary
 from gradbench.stats.interval import Interval
@@ -22,6 +23,7 @@ class Material:
         found: its cells, those of a sweep's point beside each other.
         rows: of its table.
         results: what its cells measured; empty where only a ``results.csv`` is known.
+        curves: of error against cost.
         draws: the saved draws of a replicate, by model and sampler.
     """
 
@@ -29,6 +31,7 @@ class Material:
     found: Sequence[Summary]
     rows: Sequence[Row]
     results: Sequence[CellResult] = ()
+    curves: Sequence[Curve] = ()
     draws: Mapping[Key, Path] = field(default_factory=dict)
 
     @property

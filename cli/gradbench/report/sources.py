@@ -11,6 +11,7 @@ from gradbench.errors import StoreError
 from gradbench.measure.result import CellResult
 from gradbench.report.material import Material
 from gradbench.results import export, store
+from gradbench.results.curves import Curve, curves
 from gradbench.results.rows import rows
 from gradbench.results.store import Stored
 from gradbench.results.summarize import summarize
@@ -37,13 +38,13 @@ class Source:
     def labelled(self, letter: str) -> tuple[list[Summary], list[CellResult]]:
         """Return its cells with a letter behind their samplers, if one is given."""
         results = [*_results(self)]
-        if not letter:
-            return [*self.found], results
         return (
-            [replace(s, sampler=f"{s.sampler} ({letter})") for s in self.found],
-            [replace(r, cell=replace(r.cell, sampler=f"{r.cell.sampler} ({letter})"))
-             for r in results],
-        )  # fmt: skip
+            [replace(s, sampler=_named(s.sampler, letter)) for s in self.found],
+            [
+                replace(r, cell=replace(r.cell, sampler=_named(r.cell.sampler, letter)))
+                for r in results
+            ],
+        )
 
 
 def read(path: Path, ess_goal: int) -> Source:
@@ -77,6 +78,7 @@ def materials(sources: Sequence[Source]) -> list[Material]:
     """Return each model's material, of all runs together: their samplers bear the run's letter."""
     found: dict[str, dict[str, list[Summary]]] = {}
     results: dict[str, list[CellResult]] = {}
+    errors: dict[str, list[Curve]] = {}
     draws: dict[Key, Path] = {}
     for source, letter in zip(sources, letters(sources), strict=True):
         summaries, measured = source.labelled(letter)
@@ -85,6 +87,10 @@ def materials(sources: Sequence[Source]) -> list[Material]:
             of_model.setdefault(summary.model, []).append(summary)
         for result in measured:
             results.setdefault(planning.split(result.cell.model)[0], []).append(result)
+        results_of_source = _results(source)
+        for curve in curves(results_of_source, source.found) if results_of_source else ():
+            named = replace(curve, sampler=_named(curve.sampler, letter))
+            errors.setdefault(planning.split(curve.model)[0], []).append(named)
         for original, result in zip(_results(source), measured, strict=True):
             path = Path(source.name) / "draws" / f"{original.cell.id}.nc"
             if result.measured is not None and result.cell.key not in draws and path.is_file():
@@ -95,10 +101,15 @@ def materials(sources: Sequence[Source]) -> list[Material]:
             found=(cells := [cell for point in points.values() for cell in point]),
             rows=rows(cells),
             results=results.get(model, ()),
+            curves=errors.get(model, ()),
             draws={key: path for key, path in draws.items() if key[0] in points},
         )
         for model, points in found.items()
     ]
+
+
+def _named(sampler: str, letter: str) -> str:
+    return f"{sampler} ({letter})" if letter else sampler
 
 
 def _results(source: Source) -> Sequence[CellResult]:

@@ -130,6 +130,13 @@ def _priced(found: Iterable[Summary]) -> dict[str, dict[str, list[Line]]]:
     return models
 
 
+def compile_s(group: Sequence[Summary]) -> float:
+    """Return the seconds of compiling one model for one sampler, 0 where nothing was compiled."""
+    # What was compiled again only where nothing else was.
+    compiled = numbers(group, "compile_s") or numbers(group, "recompile_s") or [0.0]
+    return float(np.mean(compiled))
+
+
 def _grouped(found: Iterable[Summary]) -> Iterable[list[Summary]]:
     groups: dict[tuple[str, str], list[Summary]] = {}
     for summary in found:
@@ -139,13 +146,12 @@ def _grouped(found: Iterable[Summary]) -> Iterable[list[Summary]]:
 
 def _lines(group: Sequence[Summary]) -> Iterator[tuple[Summary, Line]]:
     """Yield the replicates of one model and sampler that have a line, and it."""
-    # What was compiled again only where nothing else was.
-    compiled = numbers(group, "compile_s") or numbers(group, "recompile_s") or [0.0]
+    spent_s = compile_s(group)
     for summary in group:
         spent = (summary.warmup_s, summary.sampling_s, summary.ess_worst)
         if summary.status in COSTED and None not in spent:
             warmup_s, sampling_s, ess = (float(number or 0) for number in spent)
-            yield summary, Line(float(np.mean(compiled)) + warmup_s, sampling_s / ess)
+            yield summary, Line(spent_s + warmup_s, sampling_s / ess)
 
 
 def _mean(lines: Sequence[Line]) -> Line:
