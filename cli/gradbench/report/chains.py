@@ -1,18 +1,20 @@
 """Saved draws of the parameters that a sampler finds hardest, as few of them as pictures show."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from gradbench import compat
+from gradbench.config.planning import Key
 from gradbench.draws import FloatArray
 from gradbench.measure.result import CellResult, counted
-from gradbench.report.material import Material
 from gradbench.results.parameters import smallest_ess
+from gradbench.results.rows import Row
 
 WORST = 3  # parameters
 MOST_SAMPLERS = 6  # of a model; more make no picture
@@ -37,25 +39,22 @@ class Chains:
     diverging: npt.NDArray[np.bool_] | None
 
 
-def saved(material: Material) -> Iterator[Chains]:
-    """Yield the saved draws of a model's samplers: of a sweep, of its last point.
+def saved(
+    rows: Sequence[Row], results: Sequence[CellResult], draws: Mapping[Key, Path]
+) -> list[Chains]:
+    """Return the saved draws of a model's samplers: of a sweep, of its last point.
 
     Files that can't be read are passed over, and so is what is no chain.
+
+    Args:
+        rows: of the model's table.
+        results: of its cells.
+        draws: those of a replicate, by model and sampler.
     """
-    last = material.rows[-1].model if material.rows else ""
-    n = 0
-    for row in material.rows:
-        path = material.draws.get((row.model, row.sampler))
-        if row.model != last or path is None or n == MOST_SAMPLERS:
-            continue
-        result = next(
-            result
-            for result in material.results
-            if result.cell.key == (row.model, row.sampler) and result.measured is not None
-        )
-        if (chains := _read(path, result)) is not None:
-            n += 1
-            yield chains
+    measured = {result.cell.key: result for result in reversed(results) if result.measured}
+    keys = [(row.model, row.sampler) for row in rows if row.model == rows[-1].model]
+    read = (_read(draws[key], measured[key]) for key in keys if key in draws and key in measured)
+    return list(islice((chains for chains in read if chains is not None), MOST_SAMPLERS))
 
 
 def _read(path: Path, result: CellResult) -> Chains | None:

@@ -1,13 +1,12 @@
 """What a model's pictures are drawn from, of one run or of several side by side."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gradbench.config import planning
-from gradbench.config.planning import Key
 from gradbench.measure.result import CellResult
+from gradbench.report.chains import Chains
 from gradbench.results.curves import Curve
 from gradbench.results.rows import Row
 from gradbench.results.summary import Summary
@@ -24,7 +23,7 @@ class Material:
         rows: of its table.
         results: what its cells measured; empty where only a ``results.csv`` is known.
         curves: of error against cost.
-        draws: the saved draws of a replicate, by model and sampler.
+        chains: saved draws of some of its samplers.
     """
 
     model: str
@@ -32,7 +31,7 @@ class Material:
     rows: Sequence[Row]
     results: Sequence[CellResult] = ()
     curves: Sequence[Curve] = ()
-    draws: Mapping[Key, Path] = field(default_factory=dict)
+    chains: Sequence[Chains] = ()
 
     @property
     def is_swept(self) -> bool:

@@ -8,9 +8,14 @@ from pathlib import Path
 from gradbench.config import planning
 from gradbench.config.planning import Key
 from gradbench.errors import StoreError
+from gradbench.gate import sides
+from gradbench.gate.compare import compare
+from gradbench.gate.sides import Side
+from gradbench.gate.verdict import Comparison
 from gradbench.measure.result import CellResult
+from gradbench.report.chains import saved
 from gradbench.report.material import Material
-from gradbench.results import export, store
+from gradbench.results import export, gradients, store
 from gradbench.results.curves import Curve, curves
 from gradbench.results.rows import rows
 from gradbench.results.store import Stored
@@ -53,6 +58,8 @@ def read(path: Path, ess_goal: int) -> Source:
     Raises:
         StoreError: it is neither, or there is nothing in it.
     """
+    if gradients.load(path) is not None:
+        raise StoreError(f"{path}: compares gradients, not samplers: gradbench show prints it")
     if path.is_file():
         return Source(str(path), with_times(export.from_csv(path), ess_goal))
     stored = store.read(path)
@@ -61,6 +68,21 @@ def read(path: Path, ess_goal: int) -> Source:
     gates = stored.benchmark.gates
     found = summarize(stored.results, stored.checks, gates=gates, ess_goal=ess_goal)
     return Source(str(path), found, stored)
+
+
+def compared(sources: Sequence[Source]) -> list[Comparison]:
+    """Return the others compared with the first, where both have a model and sampler."""
+    if len(sources) < 2:
+        return []
+    base, *heads = map(_side, sources)
+    alike = (head for head in heads if base.series.keys() & head.series.keys())
+    return [compare(base, head) for head in alike]
+
+
+def _side(source: Source) -> Side:
+    if source.stored is None:
+        return sides.of_csv(Path(source.name))
+    return sides.of_run(source.name, source.stored)
 
 
 def letters(sources: Sequence[Source]) -> list[str]:
@@ -81,17 +103,17 @@ def materials(sources: Sequence[Source]) -> list[Material]:
     errors: dict[str, list[Curve]] = {}
     draws: dict[Key, Path] = {}
     for source, letter in zip(sources, letters(sources), strict=True):
-        summaries, measured = source.labelled(letter)
+        summaries, own = source.labelled(letter)
         for summary in summaries:
             of_model = found.setdefault(planning.split(summary.model)[0], {})
             of_model.setdefault(summary.model, []).append(summary)
-        for result in measured:
+        for result in own:
             results.setdefault(planning.split(result.cell.model)[0], []).append(result)
         results_of_source = _results(source)
         for curve in curves(results_of_source, source.found) if results_of_source else ():
             named = replace(curve, sampler=_named(curve.sampler, letter))
             errors.setdefault(planning.split(curve.model)[0], []).append(named)
-        for original, result in zip(_results(source), measured, strict=True):
+        for original, result in zip(_results(source), own, strict=True):
             path = Path(source.name) / "draws" / f"{original.cell.id}.nc"
             if result.measured is not None and result.cell.key not in draws and path.is_file():
                 draws[result.cell.key] = path
@@ -99,10 +121,10 @@ def materials(sources: Sequence[Source]) -> list[Material]:
         Material(
             model=model,
             found=(cells := [cell for point in points.values() for cell in point]),
-            rows=rows(cells),
-            results=results.get(model, ()),
+            rows=(table := rows(cells)),
+            results=(measured := results.get(model, [])),
             curves=errors.get(model, ()),
-            draws={key: path for key, path in draws.items() if key[0] in points},
+            chains=saved(table, measured, draws),
         )
         for model, points in found.items()
     ]

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from gradbench.report.chains import Chains, saved
+from gradbench.report.chains import Chains
 from gradbench.report.colours import ACCENT, SERIES
 from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
@@ -20,10 +20,10 @@ def picture(material: Material) -> Picture | None:
     """Return pairs of parameters of samplers that can diverge; None where no draws were saved."""
     told = {
         chains.label: int(chains.diverging.sum())
-        for chains in saved(material)
+        for chains in material.chains
         if chains.diverging is not None and len(chains.parameters) > 1
     }
-    rows = [row for chains in saved(material) if chains.label in told for row in _points(chains)]
+    rows = [row for chains in material.chains if chains.label in told for row in _points(chains)]
     if not rows:
         return None
 

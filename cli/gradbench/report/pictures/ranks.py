@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from gradbench.report.chains import Chains, saved
+from gradbench.report.chains import Chains
 from gradbench.report.colours import ACCENT, LINE
 from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
@@ -18,7 +18,7 @@ HEIGHT = 56  # pixels
 
 def picture(material: Material) -> Picture | None:
     """Return the rank plots of saved draws; None where none were saved."""
-    rows = [row for chains in saved(material) for row in _lines(chains)]
+    rows = [row for chains in material.chains for row in _lines(chains)]
     if not rows:
         return None
 

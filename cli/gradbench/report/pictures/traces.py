@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradbench.report.chains import MOST_CHAINS, Chains, saved
+from gradbench.report.chains import MOST_CHAINS, Chains
 from gradbench.report.colours import SERIES
 from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
@@ -17,7 +17,7 @@ HEIGHT = 56  # pixels
 
 def picture(material: Material) -> Picture | None:
     """Return the traces of saved draws; None where none were saved."""
-    rows = [row for chains in saved(material) for row in _lines(chains)]
+    rows = [row for chains in material.chains for row in _lines(chains)]
     if not rows:
         return None
 
