@@ -13,6 +13,7 @@ from gradbench.measure import machine, nursery, workers
 from gradbench.measure.result import Measured
 from gradbench.measure.workers import Stopped
 from gradbench.stats.diagnostics import Diagnostics
+from gradbench.stats.running import Running
 from gradbench.target import ReferenceMoments
 from gradbench.timing import Duration, Timing
 
@@ -31,6 +32,15 @@ def diagnostics(replicate: int, **given: Any) -> Diagnostics:
         "is_counted": np.ones(2, bool), "n_independent": 2.0, "n_independent_square": 2.0,
     }  # fmt: skip
     return Diagnostics(**{**whole, **given})
+
+
+# The error falls as it should until it is what all draws have.
+RUNNING = Running(
+    n_draws=np.array([1, 10, 100, 1000]),
+    at=np.arange(2),
+    mean=np.outer([1.0, 0.3, 0.1, 0.0], [1, -1]),
+    square=np.ones((4, 2)),
+)
 
 
 def measured(replicate: int, **given: Any) -> Measured:
@@ -53,6 +63,7 @@ def measured(replicate: int, **given: Any) -> Measured:
         acceptance_rate=0.8, peak_memory_bytes=2**28, fingerprint=f"ab{replicate}", backend="c",
         thread_pools={"openblas": 1}, load=0.5, start="uniform", start_span=3.0,
         batch_form="vectorized", n_saturated=0, versions={"pymc": "6.0.0"},
+        running=RUNNING,
     )  # fmt: skip
     return replace(usual, **own)
 
@@ -64,7 +75,7 @@ TOO_LARGE = np.array([[0.3, -0.3], [-0.3, 0.3], [0.0, 0.3]])  # for an ESS of 1,
 MEASURED: dict[str, Callable[[int], Measured]] = {
     "ok": measured,
     "unreliable": lambda i: measured(i, n_divergences=100),
-    "approximate": lambda i: measured(i, is_approximate=True, n_divergences=None),
+    "approximate": lambda i: measured(i, is_approximate=True, n_divergences=None, running=None),
     "too_few_draws": lambda i: measured(i, ess_bulk=np.array([1000.0, 399.0])),
     "not_converged": lambda i: measured(i, rhat=np.array([1.001, 1.2 if i == 1 else 1.001])),
     "diverged": lambda i: measured(i, n_divergences=900),

@@ -37,8 +37,8 @@ Write = Callable[..., Path]
 
 SIGNATURES: dict[Callable[..., Any], str] = {
     gb.run: "config, overrides=None, *, only=(), results='results', save_draws=False,"
-    " skip_missing=False, progress=True, **keys",
-    gb.load: "path",
+    " skip_missing=False, progress=True, ess=1000, **keys",
+    gb.load: "path, *, ess=1000",
     gb.compare: "base, head",
     gb.judge: "chains, *, model=None, params=mappingproxy({}), data=None, posteriordb=None,"
     " parameters=(), names=None, walkers=False, compile_s=None, warmup_s=None, sampling_s=None,"
@@ -48,6 +48,7 @@ SIGNATURES: dict[Callable[..., Any], str] = {
     gb.Run.to_frame: "self",
     gb.Run.cells: "self",
     gb.Run.parameters: "self",
+    gb.Run.curves: "self",
     gb.Run.draws: "self, model, sampler, replicate=0",
     gb.Run.table: "self, *, width=100",
     gb.Run.resume: "self, *, save_draws=False, progress=True",

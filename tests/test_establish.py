@@ -19,9 +19,10 @@ from gradbench.draws import Evaluations
 from gradbench.errors import ConfigError, LongRunError, ModelError, SamplerError, StoreError
 from gradbench.measure.result import CellResult, Measured
 from gradbench.reference import kept_in, stored
-from gradbench.references import long_run, pooled
+from gradbench.references import findings, long_run
+from gradbench.references.findings import Demand, Findings
 from gradbench.references.long_run import Established, Order
-from gradbench.references.pooled import Demand, Findings
+from gradbench.results import pooled
 from gradbench.show import reference as table
 from gradbench.show.progress import Display
 from gradbench.stats import diagnostics
@@ -91,7 +92,7 @@ def test_runs_go_on_until_the_share_is_there() -> None:
     # A run of 1,000 draws in each of four chains is worth 40: a share of 200 takes 2, then 6.
     assert [n for _, n, draws in runner.ran if draws == 1000] == [0, 1, 2, 3, 4, 5]
     assert [n for _, n, draws in runner.ran if draws == 4000] == [0, 1]
-    assert pooled.pooled_findings(runs, TWO.demand).whole.ess.min() >= 400
+    assert findings.pooled_findings(runs, TWO.demand).whole.ess.min() >= 400
 
 
 def test_the_length_follows_from_a_first_stretch() -> None:
@@ -117,7 +118,7 @@ def test_no_more_is_drawn_than_allowed() -> None:
     order = replace(TWO, max_draws=12_000)
     runs = long_runs(runner, order, pymc_nuts=(1000, 2), pymc_slice=(4000, 2))
     assert len(runs["pymc_nuts"]) == 3
-    (few,) = pooled.pooled_findings(runs, TWO.demand).unmet
+    (few,) = findings.pooled_findings(runs, TWO.demand).unmet
     assert "the ESS of mu is" in few
 
 
@@ -156,9 +157,9 @@ def test_the_command_repeats_the_run() -> None:
     )
 
 
-def findings(**given: Any) -> Findings:
+def findings_of(**given: Any) -> Findings:
     runs = {"nutpie": [run_of(5000, 20_000)], "stan_nuts": [run_of(5000, 20_000, **given)]}
-    return pooled.pooled_findings(runs, Demand(ess=30_000))
+    return findings.pooled_findings(runs, Demand(ess=30_000))
 
 
 MOMENTS = """\
@@ -193,13 +194,13 @@ def test_moments_to_the_byte() -> None:
     """Arrays have the model's shapes, nothing where nothing varies, and digits by their errors."""
     given = {"mean": np.r_[1.234567891, np.zeros(3)], "sd": np.r_[2.0, np.ones(3)]}
     alone = pooled.of_sampler([run_of(5000, 40_000, **given)])
-    found = replace(findings(), whole=alone)
+    found = replace(findings_of(), whole=alone)
     assert long_run.text(long_run.moments(found, SHAPES)) == MOMENTS
 
 
 def established(params: dict[str, Any], **given: Any) -> Established:
     versions = {"python": "3.13.0", "numpy": "2", "scipy": "1", "nutpie": "0.16"}
-    return Established(findings(**given), None, params, SHAPES, versions)
+    return Established(findings_of(**given), None, params, SHAPES, versions)
 
 
 def test_an_entry_replaces_one_of_the_same_parameters(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ NEAR, FAR = np.array([0, 0.01, 0, 0]), np.array([0, 0, 0.1, 0])  # of the second
 
 def test_the_table_to_the_byte() -> None:
     """The table of made-up runs, compared exactly."""
-    lines = shown(findings(mean=NEAR), Path("m.json")).splitlines()
+    lines = shown(findings_of(mean=NEAR), Path("m.json")).splitlines()
     assert "\n".join(line.rstrip() for line in lines) == TABLE.rstrip("\n")
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from gradbench.draws import Evaluations, FloatArray
 from gradbench.measure.result import Measured
-from gradbench.references import pooled
-from gradbench.references.pooled import Demand, Pooled
+from gradbench.references import findings
+from gradbench.references.findings import Demand
+from gradbench.results import pooled
+from gradbench.results.pooled import Pooled
 from gradbench.stats import diagnostics
 from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Timing
@@ -80,7 +82,7 @@ def test_rhat_is_over_the_chains_of_all_runs() -> None:
 
 def test_samplers_that_agree_are_believed() -> None:
     """Two samplers' runs of the same posterior meet all demands."""
-    found = pooled.pooled_findings(two(), MILD)
+    found = findings.pooled_findings(two(), MILD)
     assert found.unmet == ()
     assert found.apart.max() < found.allowed
     assert found.whole.ess.min() == pytest.approx(16_000, rel=0.1)
@@ -91,19 +93,19 @@ def test_samplers_that_agree_are_believed() -> None:
 )
 def test_samplers_that_disagree_are_refused(given: Any, words: str) -> None:
     """A tenth of an sd between means, or 8 % between sds, is refused by name."""
-    (complaint,) = pooled.pooled_findings(two(**given), MILD).unmet
+    (complaint,) = findings.pooled_findings(two(**given), MILD).unmet
     assert f"samplers disagree {words} of x[1] by " in complaint
 
 
 def test_each_demand_says_what_is_missing() -> None:
     """Too few effective draws, a large R-hat and divergences are told apart, with their figures."""
-    (few,) = pooled.pooled_findings(two(), Demand(rhat=1.01, ess=1e6)).unmet
+    (few,) = findings.pooled_findings(two(), Demand(rhat=1.01, ess=1e6)).unmet
     assert "of 1,000,000 after 16,000 draws: allow more (--max-draws)" in few
-    (loose,) = pooled.pooled_findings(two(), replace(MILD, rhat=1.0)).unmet
+    (loose,) = findings.pooled_findings(two(), replace(MILD, rhat=1.0)).unmet
     assert loose.startswith("R-hat of x[")
     runs = two()
     runs["nutpie"][0] = measured(draws(1), n_divergences=90)
-    (diverging,) = pooled.pooled_findings(runs, MILD).unmet
+    (diverging,) = findings.pooled_findings(runs, MILD).unmet
     assert "transitions diverge: nutpie 90 of 8,000, more than 0.001 of them" in diverging
 
 
@@ -112,7 +114,7 @@ def test_what_is_no_number_meets_no_demand() -> None:
     values = draws(5)
     values[0, 0, 1] = np.nan
     runs = {**two(), "broken": [measured(values)]}
-    unmet = pooled.pooled_findings(runs, MILD).unmet
+    unmet = findings.pooled_findings(runs, MILD).unmet
     assert len(unmet) == 3
     assert all("x[1]" in sentence for sentence in unmet)
 
@@ -129,9 +131,9 @@ def test_chance_alone_refuses_seldom() -> None:
     rng, n_refused = np.random.default_rng(0), 0
     for _ in range(400):
         pools = [certain(rng.standard_normal(100) / 100) for _ in range(2)]
-        n_refused += bool(pooled.apart(pools).max() > diagnostics.z_by_chance(200))
+        n_refused += bool(findings.apart(pools).max() > diagnostics.z_by_chance(200))
     assert n_refused <= 10
-    assert pooled.apart([certain(np.zeros(100)), certain(np.full(100, 0.07))])[0].min() > 4
+    assert findings.apart([certain(np.zeros(100)), certain(np.full(100, 0.07))])[0].min() > 4
 
 
 def reference(mean: float, error: float) -> ReferenceMoments:
@@ -143,12 +145,12 @@ def reference(mean: float, error: float) -> ReferenceMoments:
 
 def test_a_fresh_run_confirms_or_contradicts_a_reference() -> None:
     """Four combined standard errors are allowed; what the reference doesn't know is not judged."""
-    found = pooled.pooled_findings(two(), MILD)
-    right = pooled.confirm(found, reference(1.0, 0.0))
+    found = findings.pooled_findings(two(), MILD)
+    right = findings.confirm(found, reference(1.0, 0.0))
     assert right.unmet == ()
     assert right.allowed == 4
     assert np.isnan(right.off[:, 1]).all()
-    (wrong,) = pooled.confirm(found, reference(1.1, 0.0)).unmet
+    (wrong,) = findings.confirm(found, reference(1.1, 0.0)).unmet
     assert "the mean of x[0] is" in wrong
     assert "standard errors off the reference, where 4.0 are allowed" in wrong
-    assert pooled.confirm(found, reference(1.1, 0.1)).unmet == (), "it says itself that it may be"
+    assert findings.confirm(found, reference(1.1, 0.1)).unmet == (), "it says itself that it may be"

@@ -270,7 +270,7 @@ sampler          [95 % CI]          worst ESS   /ESS    ESS        s  R-hat  div
 cheap    3.99 [3.31, 4.81]  10.5 [8.77, 12.5]   8.00  1 000     2.00  1.001     0  ok
 dear     16.0 [12.6, 20.2]  40.4 [32.1, 50.9]   8.00  1 000     2.00  1.001     0  ok
 frail                    –                  –      –  1 000     2.00  1.001     0  crashed 1/3
-hidden (terminal too narrow): worst ms/ESS, warm-up + sampling s
+hidden (terminal too narrow): worst ms/ESS, warm-up + sampling s, evals to b² 0.01
 
 • cheap is 4.00 [3.28, 4.86] times cheaper than dear in time, 1.00 [1.00, 1.00] times in evaluations
 • fastest to so many effective draws of the worst parameter, compile and warm-up included: cheap to

@@ -19,8 +19,9 @@ from gradbench.gate.verdict import Compared, Comparison
 from gradbench.measure.check_model import Examination, Parameter, Scale
 from gradbench.measure.density_check import DensityCheck
 from gradbench.models import About
-from gradbench.references.pooled import Confirmation, Demand, Findings, Pooled
+from gradbench.references.findings import Confirmation, Demand, Findings
 from gradbench.results.execute import Outcome
+from gradbench.results.pooled import Pooled
 from gradbench.results.summary import Summary
 from gradbench.show import catalogue, comparison, examination, plan, reference, results, selftest
 from gradbench.show.console import console, significant

@@ -15,11 +15,13 @@ from gradbench.config.benchmark import Benchmark
 from gradbench.errors import StoreError, did_you_mean
 from gradbench.measure.result import CellResult
 from gradbench.results import execute, store
+from gradbench.results.curves import Point, curves, points
 from gradbench.results.parameters import ParameterRow, parameter_rows
 from gradbench.results.rows import Row, rows
 from gradbench.results.store import Stored
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
+from gradbench.results.times import GOAL
 from gradbench.show import html
 from gradbench.show.console import PIPE_WIDTH, text
 from gradbench.show.progress import display
@@ -89,6 +91,18 @@ class Run:
             LibraryError: pandas isn't installed.
         """
         return frame(ParameterRow, parameter_rows(self._stored.results))
+
+    def curves(self) -> "pd.DataFrame":
+        """Return the error against the cost: one row for each point of each sampler's curve.
+
+        ``b2`` is the squared error of the worst parameter in units of one independent draw's,
+        ``mean_b2`` its mean over parameters; ``_low`` and ``_high`` are 10 % and 90 % of the
+        replicates. Empty where there are neither known moments nor samplers that agree.
+
+        Raises:
+            LibraryError: pandas isn't installed.
+        """
+        return frame(Point, points(curves(self._stored.results, self._found)))
 
     def draws(self, model: str, sampler: str, replicate: int = 0) -> Any:
         """Return a cell's draws as the installed ArviZ has them: InferenceData or DataTree.
@@ -179,6 +193,7 @@ def run(
     save_draws: bool = False,
     skip_missing: bool = False,
     progress: bool = True,
+    ess: int = GOAL,
     **keys: Any,
 ) -> Run:
     """Run a benchmark, as ``gradbench run`` does, and return its results.
@@ -206,6 +221,7 @@ def run(
         save_draws: whether to keep every cell's draws.
         skip_missing: whether to leave out samplers that aren't installed.
         progress: whether to show on stderr what is under way.
+        ess: how many effective draws of the worst parameter the time is told to.
         **keys: overrides of the config's top level, as ``replicates=2``; they come before those of
             ``overrides``.
 
@@ -223,15 +239,17 @@ def run(
         for label, remedy in remedies.items():
             _say(f"left out, not installed: {label}: {remedy}")
     with display(is_quiet=not progress) as shown:
-        outcome = execute.start(benchmark, Path(results), shown, save_draws=save_draws)
-    done = load(outcome.folder)
+        outcome = execute.start(
+            benchmark, Path(results), shown, save_draws=save_draws, ess_goal=ess
+        )
+    done = load(outcome.folder, ess=ess)
     if outcome.is_interrupted:
         _say(f"interrupted; {done.n_finished} of {done.n_planned} cells are kept")
     return done
 
 
-def load(path: str | os.PathLike[str]) -> Run:
-    """Return the run of a folder, finished or not.
+def load(path: str | os.PathLike[str], *, ess: int = GOAL) -> Run:
+    """Return the run of a folder, finished or not, with the times to so many effective draws.
 
     Example:
         >>> gb.load("results/gaussian50/2026-11-21T10-13-45Z")
@@ -240,7 +258,7 @@ def load(path: str | os.PathLike[str]) -> Run:
         StoreError: it is no run's folder, or a file in it is damaged.
     """
     stored = store.read(Path(path))
-    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates)
+    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates, ess_goal=ess)
     return Run(Path(path), stored, found)
 
 

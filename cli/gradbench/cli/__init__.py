@@ -21,6 +21,7 @@ class _Commands(click.Group):
         "choose": "Choose a sampler for a model: a race within minutes, with proof.",
         "run": "Run a benchmark and report the cost of one effective sample.",
         "show": "Print the table of a finished or interrupted run again.",
+        "report": "Make a page of results, with pictures: one file that needs no network.",
         "judge": "Judge chains made elsewhere as a run judges its own.",
         "compare": "Set results side by side: what got more expensive, and how sure is that?",
         "check": "Run until each sampler is judged against a baseline: the gate for CI.",

@@ -8,7 +8,7 @@ import click
 
 from gradbench.cli import finish_on_signals
 from gradbench.reference import kept_in
-from gradbench.references import long_run, pooled
+from gradbench.references import findings, long_run
 from gradbench.references.long_run import CONFIRMING, ESTABLISHING, Order
 from gradbench.show import reference as table
 from gradbench.show.progress import Display
@@ -92,7 +92,7 @@ def command(
         found = long_run.run(order, display)
     if check:
         assert found.reference is not None
-        confirmation = pooled.confirm(found.findings, found.reference)
+        confirmation = findings.confirm(found.findings, found.reference)
         table.confirmed(found.findings, confirmation)
         return int(bool(confirmation.unmet))
     place = output or kept_in(order.path)

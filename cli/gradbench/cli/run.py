@@ -12,6 +12,8 @@ from gradbench.cli.flags import ess_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
+from gradbench.report import files, render, sources
+from gradbench.report.page import Report, page
 from gradbench.results import execute, store
 from gradbench.results.summary import is_failure
 from gradbench.show.plan import plan
@@ -34,6 +36,7 @@ from gradbench.show.results import outcome as show_outcome
 @results_option("The run is kept here, in NAME/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
+@click.option("--report", metavar="FILE", help="Make a page of the results there, with pictures.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
 @ess_option
@@ -48,6 +51,7 @@ def command(
     root: Path,
     csv: str | None,
     json: str | None,
+    report: str | None,
     save_draws: bool,
     skip_missing: bool,
     ess: int,
@@ -61,6 +65,9 @@ def command(
     if retry and resume is None:
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
+    if report is not None:
+        render.require()
+        files.require_file(Path(report))
     finish_on_signals()
     if resume is not None:
         benchmark = store.read(resume).benchmark
@@ -81,6 +88,9 @@ def command(
     printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
+    if report is not None and outcome.found:
+        files.write_page(Path(report), page(Report([sources.read(outcome.folder, ess)])))
+        click.echo(f"report: {report}", err=True)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(is_failure(outcome.found))

@@ -11,6 +11,7 @@ from gradbench.config.planning import Cell, Key
 from gradbench.draws import Evaluations
 from gradbench.records import from_plain, to_plain
 from gradbench.stats.diagnostics import Diagnostics
+from gradbench.stats.running import Running
 from gradbench.target.batch import Form
 from gradbench.target.parameters import ReferenceMoments
 from gradbench.timing import Timing
@@ -105,6 +106,8 @@ class Measured:
         uncounted: why a quantity of the model doesn't count, by name; see ``Parameters.uncounted``.
         elsewhere: what is known of chains that were made elsewhere, whose unknown seconds are NaN
             and whose unknown counts are 0; None for a run's own.
+        running: moments of its first draws; None of approximations, weighted samples, chains that
+            were made elsewhere, and in older results.
     """
 
     timing: Timing
@@ -137,6 +140,7 @@ class Measured:
     recompile_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Elsewhere | None = None
+    running: Running | None = None
 
     @property
     def n_transitions(self) -> int:
@@ -182,6 +186,7 @@ def _only(run: Measured, those: npt.NDArray[np.bool_]) -> Measured:
         parameters=tuple(np.array(run.parameters)[those].tolist()),
         diagnostics=run.diagnostics.only(those),
         reference=run.reference and run.reference.only(those),
+        running=run.running and run.running.only(those),
     )
 
 

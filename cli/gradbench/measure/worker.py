@@ -50,6 +50,7 @@ from gradbench.sampler import Built, Options, Sampler
 from gradbench.stats import diagnostics
 from gradbench.stats.columns import Columns
 from gradbench.stats.diagnostics import Roles
+from gradbench.stats.running import Running, running
 from gradbench.target.starts import Init
 from gradbench.target.target import Target
 from gradbench.timing import Duration, Stopwatch, Timing
@@ -273,11 +274,13 @@ class Session:
         n_chains, n_draws, _ = draws.values.shape
         frozen = diagnostics.is_frozen(draws.values, draws.groups)
         nonfinite = np.asarray(~np.isfinite(draws.values).all(axis=(0, 1)))
+        found, followed = _diagnostics(draws, target)
         return Measured(
             timing=timing,
             evaluations=draws.evaluations,
             parameters=target.names,
-            diagnostics=_diagnostics(draws, target),
+            diagnostics=found,
+            running=followed,
             reference=reference,
             reference_source=target.parameters.reference_source,
             n_chains=n_chains,
@@ -346,16 +349,19 @@ def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Targe
     return target, built, options
 
 
-def _diagnostics(draws: Draws, target: Target) -> diagnostics.Diagnostics:
+def _diagnostics(draws: Draws, target: Target) -> tuple[diagnostics.Diagnostics, Running | None]:
+    """Return a run's diagnostics, and its running moments where it is a Markov chain's."""
     mean = None if target.reference is None else target.reference.mean
     of = target.parameters
     roles = Roles(of.is_free, of.is_candidate, of.may_tie)
     with closing(Columns(draws.values, target.constrain, len(target.names))) as values:
         if draws.weights is None:
-            return diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
-        return diagnostics.compute_weighted(
+            found = diagnostics.compute(values, draws.groups, reference_mean=mean, roles=roles)
+            return found, None if draws.is_approximate else running(values, found)
+        found = diagnostics.compute_weighted(
             values, draws.weights, draws.families, reference_mean=mean, roles=roles
         )
+        return found, None
 
 
 def _first(those: npt.NDArray[np.bool_], target: Target) -> str | None:

@@ -21,10 +21,11 @@ from gradbench.draws import FloatArray
 from gradbench.errors import LongRunError, ModelError, SamplerError, StoreError
 from gradbench.measure.result import CellResult, Measured, counted
 from gradbench.measure.runner import Runner
-from gradbench.references import pooled
-from gradbench.references.pooled import Demand, Findings, Pooled
-from gradbench.results import store
+from gradbench.references import findings
+from gradbench.references.findings import Demand, Findings
+from gradbench.results import pooled, store
 from gradbench.results.execute import Display
+from gradbench.results.pooled import Pooled
 from gradbench.target.parameters import ReferenceMoments
 from gradbench.target.quantities import scalars
 
@@ -177,7 +178,7 @@ def run(order: Order, display: Display) -> Established:
         runs = _counted(long_runs(runner, made, lengths, order, display))
     measured = next(iter(runs.values()))[0]
     return Established(
-        findings=pooled.pooled_findings(runs, order.demand),
+        findings=findings.pooled_findings(runs, order.demand),
         reference=measured.reference,
         params=params,
         shapes=shapes,

@@ -24,7 +24,8 @@ class Row:
     ``n_uncosted`` have no cost, for whatever reason.
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
     standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
-    shares of the kept transitions.
+    shares of the kept transitions. What it took to the goal of b² is a median over replicates,
+    infinity where it was not reached.
     """
 
     model: str
@@ -43,6 +44,8 @@ class Row:
     evaluations_per_ess: Interval | None
     density_equivalents_per_ess: Interval | None
     overhead: float | None
+    evaluations_to_b2_goal: float | None
+    seconds_to_b2_goal: float | None
     rhat: float | None
     n_divergences: int | None
     diverged: float | None
@@ -104,6 +107,8 @@ def _row(group: Sequence[Summary]) -> Row:
         evaluations_per_ess=_interval(numbers(priced, "evaluations_per_ess")),
         density_equivalents_per_ess=_interval(numbers(priced, "density_equivalents_per_ess")),
         overhead=_mean(numbers(priced, "overhead")),
+        evaluations_to_b2_goal=_to_b2_goal(group, "evaluations_to_b2_goal"),
+        seconds_to_b2_goal=_to_b2_goal(group, "seconds_to_b2_goal"),
         rhat=_worst_rhat(group),
         n_divergences=_sum(numbers(group, "n_divergences")),
         diverged=_share(group, "n_divergences"),
@@ -145,6 +150,12 @@ def _share(group: Iterable[Summary], column: str) -> float | None:
     counted = [s for s in group if getattr(s, column) is not None]
     n_transitions = sum((s.n_chains or 0) * (s.n_draws or 0) for s in counted)
     return sum(numbers(counted, column)) / n_transitions if n_transitions else None
+
+
+def _to_b2_goal(group: Iterable[Summary], column: str) -> float | None:
+    """Return the median of what it took, infinity where b² stayed above its goal."""
+    took = [getattr(summary, column) for summary in group if summary.b2 is not None]
+    return float(np.median([math.inf if cost is None else cost for cost in took])) if took else None
 
 
 def _evidence(group: Sequence[Summary]) -> tuple[float, float] | None:

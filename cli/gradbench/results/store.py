@@ -216,7 +216,7 @@ def read(path: Path) -> Stored:
     )
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
 
     A device or a pipe, such as /dev/stdout, is written to as it is.
@@ -224,16 +224,17 @@ def write(path: Path, text: str) -> None:
     Raises:
         SaveError: it can't be written; a file of that name is as it was.
     """
+    plain = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file():
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(plain)
         except OSError as error:
             raise SaveError(f"{path}: can't be written: {error.strerror}") from error
         return
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with scratch.open("wb") as file:
+            file.write(plain)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)

@@ -15,6 +15,7 @@ from gradbench.measure.bare import Bare
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
 from gradbench.results.agreement import between_samplers
+from gradbench.results.curves import with_errors
 from gradbench.results.growth import with_exponents
 from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
 from gradbench.results.replicates import against_reference, agreement
@@ -59,7 +60,7 @@ def summarize(
         for result in results
         for summary in [done[result.cell.id]]
     ]
-    return with_times(with_exponents(found), ess_goal)
+    return with_errors(results, with_times(with_exponents(found), ess_goal))
 
 
 def _summary(result: CellResult, check: DensityCheck | None) -> Summary:

@@ -27,6 +27,9 @@ class Summary:
     are from another sampler's that agrees with the others, in standard errors. A density-equivalent
     is one log-density's cost, of which a gradient has as many as were measured; ``overhead`` is the
     CPU time of sampling over that of its bare evaluations, of ``logdensity_s`` and so on each.
+    ``b2`` is the squared error of the worst parameter's mean or second moment at the run's end, in
+    units of one independent draw's, compared with ``b2_against``; ``evaluations_to_b2_goal`` and
+    ``seconds_to_b2_goal`` are what it took until that stayed below 0.01, None where it never did.
     """
 
     model: str
@@ -131,6 +134,10 @@ class Summary:
     logdensity_s: float | None = None
     batched_logdensity_s: float | None = None
     gradient_s: float | None = None
+    b2: float | None = None
+    b2_against: str | None = None
+    evaluations_to_b2_goal: float | None = None
+    seconds_to_b2_goal: float | None = None
 
     @property
     def is_elsewhere(self) -> bool:

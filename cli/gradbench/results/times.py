@@ -79,11 +79,16 @@ def with_times(found: Sequence[Summary], goal: int) -> list[Summary]:
 
 def leads(found: Iterable[Summary]) -> dict[str, list[Lead]]:
     """Return, per model where two samplers measured here have a price, who is the fastest."""
-    models: dict[str, dict[str, list[Line]]] = {}
-    for group in _grouped(summary for summary in found if not summary.is_elsewhere):
-        if is_priced(group) and (made := [line for _, line in _lines(group)]):
-            models.setdefault(group[0].model, {})[group[0].sampler] = made
+    models = _priced(found)
     return {model: list(fastest(lines)) for model, lines in models.items() if len(lines) > 1}
+
+
+def mean_lines(found: Iterable[Summary]) -> dict[str, dict[str, Line]]:
+    """Return, per model, the mean line of each sampler measured here that has a price."""
+    return {
+        model: {sampler: _mean(of_one) for sampler, of_one in lines.items()}
+        for model, lines in _priced(found).items()
+    }
 
 
 def fastest(lines: Lines) -> Iterator[Lead]:
@@ -116,6 +121,22 @@ def _ties(lines: Lines, leader: str, n: float) -> Iterator[str]:
             yield name
 
 
+def _priced(found: Iterable[Summary]) -> dict[str, dict[str, list[Line]]]:
+    """Return, per model and sampler measured here that has a price, its replicates' lines."""
+    models: dict[str, dict[str, list[Line]]] = {}
+    for group in _grouped(summary for summary in found if not summary.is_elsewhere):
+        if is_priced(group) and (made := [line for _, line in _lines(group)]):
+            models.setdefault(group[0].model, {})[group[0].sampler] = made
+    return models
+
+
+def compile_s(group: Sequence[Summary]) -> float:
+    """Return the seconds of compiling one model for one sampler, 0 where nothing was compiled."""
+    # What was compiled again only where nothing else was.
+    compiled = numbers(group, "compile_s") or numbers(group, "recompile_s") or [0.0]
+    return float(np.mean(compiled))
+
+
 def _grouped(found: Iterable[Summary]) -> Iterable[list[Summary]]:
     groups: dict[tuple[str, str], list[Summary]] = {}
     for summary in found:
@@ -125,13 +146,12 @@ def _grouped(found: Iterable[Summary]) -> Iterable[list[Summary]]:
 
 def _lines(group: Sequence[Summary]) -> Iterator[tuple[Summary, Line]]:
     """Yield the replicates of one model and sampler that have a line, and it."""
-    # What was compiled again only where nothing else was.
-    compiled = numbers(group, "compile_s") or numbers(group, "recompile_s") or [0.0]
+    spent_s = compile_s(group)
     for summary in group:
         spent = (summary.warmup_s, summary.sampling_s, summary.ess_worst)
         if summary.status in COSTED and None not in spent:
             warmup_s, sampling_s, ess = (float(number or 0) for number in spent)
-            yield summary, Line(float(np.mean(compiled)) + warmup_s, sampling_s / ess)
+            yield summary, Line(spent_s + warmup_s, sampling_s / ess)
 
 
 def _mean(lines: Sequence[Line]) -> Line:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gradbench.draws import FloatArray
-from gradbench.references.pooled import Confirmation, Findings
+from gradbench.references.findings import Confirmation, Findings
 from gradbench.show.console import console, item, significant, table
 
 MAX_ROWS = 40  # parameters; of more, those that differ most

@@ -14,6 +14,7 @@ from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark, Published
 from gradbench.measure import statuses
 from gradbench.results.contests import Contest, contests
+from gradbench.results.curves import GOAL
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
@@ -63,7 +64,14 @@ class Section:
     @property
     def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
-        return [*_points(self.rows), SAMPLER, *_costs(self.rows), *COLUMNS, *_weighed(self.rows)]
+        return [
+            *_points(self.rows),
+            SAMPLER,
+            *_costs(self.rows),
+            *COLUMNS,
+            *_weighed(self.rows),
+            *_errors(self.rows),
+        ]
 
     @property
     def keys(self) -> set[str]:
@@ -166,6 +174,18 @@ def _weighed(found: Sequence[Row]) -> list[Column[Row]]:
         Column("equiv.\n/ESS", lambda row: _estimate(row.density_equivalents_per_ess), 1),
         Column("overhead", lambda row: significant(row.overhead), 0),
     ]
+
+
+def _errors(found: Sequence[Row]) -> list[Column[Row]]:
+    """Return the column of the work until the error stayed small, if any row's is known."""
+    if all(row.evaluations_to_b2_goal is None for row in found):
+        return []
+    return [Column(f"evals to\nb² {GOAL:g}", _to_goal, -1)]
+
+
+def _to_goal(row: Row) -> str:
+    took = row.evaluations_to_b2_goal
+    return "–" if took is None else "not reached" if math.isinf(took) else count(took)
 
 
 def _render(found: Sequence[Row], columns: Sequence[Column[Row]]) -> Table:

@@ -1,0 +1,83 @@
+"""``gradbench report``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from gradbench.cli.flags import ess_option
+from gradbench.gate import forms
+from gradbench.report import files, pictures, sources
+from gradbench.report.page import Report, page
+from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS
+from gradbench.report.render import Form
+
+WIDTHS = {"1": ONE_COLUMN, "2": TWO_COLUMNS}
+
+
+@click.command("report")
+@click.argument("names", metavar="RESULTS...", nargs=-1, required=True)
+@click.option(
+    "--output",
+    metavar="PATH",
+    help="The page, or the folder of pictures; - is stdout.  [default: report.html or report]",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "svg", "png", "pdf"]),
+    default="html",
+    show_default=True,
+    help="A page, or a file for each picture with its numbers as CSV beside it.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help=f"Only this picture: {', '.join(pictures.NAMES)}.",
+)
+@click.option(
+    "--columns",
+    type=click.Choice([*WIDTHS]),
+    default="2",
+    show_default=True,
+    help="How wide a picture's file is: 89 mm, one column of a paper, or 183 mm, two.",
+)
+@click.option("--title", metavar="TEXT", help="What stands above the page.")
+@ess_option
+def command(
+    names: Sequence[str],
+    output: str | None,
+    form: str,
+    only: Sequence[str],
+    columns: str,
+    title: str | None,
+    ess: int,
+) -> None:
+    """Make a page of RESULTS with tables and pictures, which needs no network and no server.
+
+    RESULTS are runs' folders, results.csv files, or verdicts that compare, check and ab wrote with
+    --format json. Several runs stand side by side where labels agree, and the others are compared
+    with the first.
+    """
+    pictures.require(only)
+    place = Path(output or ("report.html" if form == "html" else "report"))
+    if form == "html" and output != "-":
+        files.require_file(place)
+    report = _read(names, title, only, ess)
+    if form != "html":
+        n = files.write_pictures(place, report, cast("Form", form), WIDTHS[columns])
+        click.echo(f"pictures: {n} in {place}", err=True)
+    elif output == "-":
+        click.echo(page(report), nl=False)
+    else:
+        files.write_page(place, page(report))
+        click.echo(f"report: {place}", err=True)
+
+
+def _read(names: Sequence[str], title: str | None, only: Sequence[str], ess: int) -> Report:
+    verdicts = [name for name in names if name.endswith(".json") and Path(name).is_file()]
+    runs = [sources.read(Path(name), ess) for name in names if name not in verdicts]
+    judged = [found for name in verdicts for found in forms.from_json(Path(name))]
+    return Report(runs, [*sources.compared(runs), *judged], title, only)
