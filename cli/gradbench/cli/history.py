@@ -12,6 +12,7 @@ from gradbench.config.benchmark import Benchmark
 from gradbench.errors import StoreError, did_you_mean
 from gradbench.gate import backfill as filling
 from gradbench.gate import baseline, course, history, repository
+from gradbench.gate.course import Course
 from gradbench.gate.history import History, Stop
 from gradbench.gate.repository import Repository
 from gradbench.gate.sides import Side
@@ -56,6 +57,9 @@ against_option = click.option(
     metavar="COMMIT|TAG|RELEASE",
     help="Hold every point against this one, too; or against a baseline:NAME.",
 )
+last_option = click.option(
+    "--last", type=click.IntRange(1), metavar="N", help="The last N points only."
+)
 
 
 @command.command("add")
@@ -97,39 +101,43 @@ def list_(folder: Path) -> None:
 @click.argument("sampler", required=False)
 @folder_option
 @against_option
-@click.option("--last", type=click.IntRange(1), metavar="N", help="The last N points only.")
+@last_option
 def show(sampler: str | None, folder: Path, against: str | None, last: int | None) -> None:
     """Show the course of each model and sampler, or of one SAMPLER: costs, verdicts and steps.
 
     The verdicts are the gate's, of each point against the one before it. Commits stand in the order
     of first parents from HEAD; a step of the cost is marked with ▲.
     """
-    here = repository.find(Path())
-    found = history.read(folder, here)
-    _require_known(sampler, found)
-    pinned = None if against is None else _pinned(against, found, here)
-    shown = course.courses(found, pinned=pinned, sampler=sampler, last=last)
+    found, shown = _courses(folder, against, last, sampler)
     table.courses(shown, found, pinned=against or "")
 
 
-def _require_known(sampler: str | None, found: History) -> None:
-    known = course.samplers(found)
-    if sampler is not None and sampler not in known:
-        raise StoreError(
-            f"{sampler}: no such sampler in {found.folder}{did_you_mean(sampler, known)}"
-            f" (there are: {', '.join(known)})"
-        )
+@command.command("report")
+@folder_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="history.html",
+    show_default=True,
+    help="The page.",
+)
+@against_option
+@last_option
+@click.option("--title", metavar="TEXT", help="What stands above the page.")
+def report(
+    folder: Path, output: Path, against: str | None, last: int | None, title: str | None
+) -> None:
+    """Make a page of a history, with a picture of each course; it needs no network.
 
-
-def _pinned(name: str, found: History, here: Repository | None) -> Stop | Side:
-    """Return what every point is held against.
-
-    Raises:
-        StoreError: there is nothing of this name.
+    Needs the extra report.
     """
-    if name.startswith(baseline.PREFIX):
-        return baseline.side(name)
-    return found.find(name, here)
+    from gradbench.report import files
+    from gradbench.report.history import page
+
+    files.require_file(output)
+    found, shown = _courses(folder, against, last)
+    files.write_page(output, page(found, shown, title=title, pinned=against or ""))
+    click.echo(f"report: {output}", err=True)
 
 
 @command.command("backfill")
@@ -185,3 +193,34 @@ def backfill(
         click.echo("interrupted; the same command goes on with what is missing", err=True)
         return INTERRUPTED
     return 1 if found.failed else 0
+
+
+def _courses(
+    folder: Path, against: str | None, last: int | None, sampler: str | None = None
+) -> tuple[History, list[Course]]:
+    """Return a history, and what of it is shown."""
+    here = repository.find(Path())
+    found = history.read(folder, here)
+    _require_known(sampler, found)
+    pinned = None if against is None else _pinned(against, found, here)
+    return found, course.courses(found, pinned=pinned, sampler=sampler, last=last)
+
+
+def _require_known(sampler: str | None, found: History) -> None:
+    known = course.samplers(found)
+    if sampler is not None and sampler not in known:
+        raise StoreError(
+            f"{sampler}: no such sampler in {found.folder}{did_you_mean(sampler, known)}"
+            f" (there are: {', '.join(known)})"
+        )
+
+
+def _pinned(name: str, found: History, here: Repository | None) -> Stop | Side:
+    """Return what every point is held against.
+
+    Raises:
+        StoreError: there is nothing of this name.
+    """
+    if name.startswith(baseline.PREFIX):
+        return baseline.side(name)
+    return found.find(name, here)

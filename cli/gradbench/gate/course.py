@@ -170,10 +170,14 @@ def _logs(series: Series) -> FloatArray:
 
 
 def _typical(logs: FloatArray) -> Interval | None:
-    """Return the centre of logs as a number, with the interval that the gate gives a shift."""
+    """Return the centre of logs as a number, with the interval that the gate gives a shift.
+
+    Its bounds are NaN where there are too few replicates for any.
+    """
     if not len(logs):
         return None
-    estimate, low, high = np.exp(rank_tests.centre(logs[None, :], rule.CONFIDENCE)[:, 0]).tolist()
+    estimate, *bounds = np.exp(rank_tests.centre(logs[None, :], rule.CONFIDENCE)[:, 0]).tolist()
+    low, high = bounds if np.isfinite(bounds[1]) else (np.nan, np.nan)
     return Interval(estimate, low, high)
 
 

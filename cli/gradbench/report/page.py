@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -71,14 +71,6 @@ def page(report: Report) -> str:
     """
     render.require()
     made = materials(report.sources)
-    here = Path(__file__)
-    style = _palette() + here.with_name("page.css").read_text(encoding="utf-8")
-    script = here.with_name("page.js").read_text(encoding="utf-8")
-    # Whatever labels and reasons say: no other script or style is run, and nothing is fetched.
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}';"
-        f" script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
     said = _sentences(report.sources)
     body = [
         *(
@@ -92,6 +84,19 @@ def page(report: Report) -> str:
         ),
         *_circumstances(report.sources),
     ]
+    return document(report.heading, _top(report, made), body)
+
+
+def document(heading: str, top: Iterable[str], body: Iterable[str]) -> str:
+    """Return a page of these parts, with the style and the script that all pages have."""
+    here = Path(__file__)
+    style = _palette() + here.with_name("page.css").read_text(encoding="utf-8")
+    script = here.with_name("page.js").read_text(encoding="utf-8")
+    # Whatever labels and reasons say: no other script or style is run, and nothing is fetched.
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}';"
+        f" script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -101,10 +106,10 @@ def page(report: Report) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
-            f"<title>{text(report.heading)}</title>",
+            f"<title>{text(heading)}</title>",
             f"<style>{style}</style>",
             "<body>",
-            *_top(report, made),
+            *top,
             "<main>",
             *body,
             "</main>",
@@ -181,17 +186,19 @@ def _model(
     drawn = pictures.of_model(material, only)
     if drawn:
         yield "<div class=pictures>"
-        yield from (_figure(f"m{i}-{picture.name}", picture, material.model) for picture in drawn)
+        yield from (figure(f"m{i}-{picture.name}", picture, material.model) for picture in drawn)
         yield "</div>"
     yield "</section>"
 
 
-def _figure(place: str, picture: Picture, of: str) -> str:
+def figure(place: str, picture: Picture, of: str) -> str:
     """Return a picture in both widths, the sentence that it shows, and its numbers."""
     drawn = []
     for kind, width in (("wide", TWO_COLUMNS), ("narrow", ONE_COLUMN)):
         svg = render.svg_for_page(picture.draw(width))
-        named = f'<svg class={kind} role="img" aria-labelledby="{place}" aria-describedby="{place}-d"'
+        named = (
+            f'<svg class={kind} role="img" aria-labelledby="{place}" aria-describedby="{place}-d"'
+        )
         drawn.append(svg.replace("<svg", named, 1))
     return (
         f'<figure><h3 id="{place}">{text(picture.title)}</h3>'
@@ -265,7 +272,7 @@ def _comparison(i: int, found: Comparison, *, is_drawn: bool) -> str:
             "</ul>",
             tables.table(f"{found.base} to {found.head}", heads, lines, keys=[1, 2]),
             "<div class=pictures>",
-            "" if picture is None else _figure(f"v{i}-ratios", picture, found.head),
+            "" if picture is None else figure(f"v{i}-ratios", picture, found.head),
             "</div></section>",
         ]
     )
@@ -352,9 +359,7 @@ def _palette() -> str:
         "".join(f"--{colour.name}:{getattr(colour, ground)};" for colour in colours.EVERY)
         for ground in ("light", "dark")
     )
-    return (
-        f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-    )
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
 
 
 def _digest(content: str) -> str:

@@ -13,8 +13,8 @@ from gradbench.gate.history import COMMITS, History
 from gradbench.gate.verdict import LOUD, Compared, Verdict
 from gradbench.gate.words import times
 from gradbench.show.comparison import STYLES
-from gradbench.show.console import console, fitted, item, significant, table
-from gradbench.stats.interval import Interval
+from gradbench.show.console import console, fitted, item, table
+from gradbench.show.results import with_interval
 
 # Few replicates leave much undecided: the table says so, and a sentence each would be too many.
 EXPLAINED: frozenset[Verdict] = frozenset(LOUD) - {"inconclusive"}
@@ -65,7 +65,7 @@ def courses(found: Sequence[Course], history: History, *, pinned: str = "") -> N
     for course in found:
         to.print(Text(f"{course.sampler} on {course.model}", style="bold"))
         to.print(_table(course, history, to, pinned, has_several=has_several))
-        for line in _lines(course, history, pinned):
+        for line in sentences(course, history, pinned):
             to.print(item(line))
         to.print()
     if not steps.is_available():
@@ -75,16 +75,6 @@ def courses(found: Sequence[Course], history: History, *, pinned: str = "") -> N
     if history.aside:
         names = ", ".join(stop.point.name for stop in history.aside)
         to.print(item(f"not among the first parents of HEAD, so not in the tables: {names}"))
-
-
-def bounded(interval: Interval | None) -> str:
-    """Return a number with its interval; without it where there are too few replicates."""
-    if interval is None:
-        return "–"
-    estimate = significant(interval.estimate)
-    if not (interval.low > 0 and interval.high < float("inf")):
-        return estimate
-    return f"{estimate} [{significant(interval.low)}, {significant(interval.high)}]"
 
 
 def _head(line: str, history: History) -> str:
@@ -97,12 +87,12 @@ def _table(
     course: Course, history: History, to: Console, pinned: str, *, has_several: bool
 ) -> Table:
     numbers: dict[str, Callable[[Row], str]] = {
-        "evals/ESS\n[95 % CI]": lambda row: bounded(row.cost),
+        "evals/ESS\n[95 % CI]": lambda row: with_interval(row.cost),
         "/ the one\nbefore": lambda row: _ratio(row.before),
     }
     if pinned:
         numbers[f"/ {pinned}\n[95 % CI]"] = lambda row: _ratio(row.against)
-    numbers["µs/eval\n[95 % CI]"] = lambda row: bounded(row.time_us)
+    numbers["µs/eval\n[95 % CI]"] = lambda row: with_interval(row.time_us)
     numbers["repli-\ncates"] = _count
 
     def shown(some: Sequence[str]) -> Table:
@@ -139,7 +129,7 @@ def _count(row: Row) -> str:
     return f"{row.n_replicates} of {row.n_run}"
 
 
-def _lines(course: Course, history: History, pinned: str) -> list[str]:
+def sentences(course: Course, history: History, pinned: str) -> list[str]:
     """Return a line for each step, and for each verdict that needs one."""
     lines = [
         f"step at {history.called(row.point)}: evaluations/ESS {times(row.step.ratio)} from here on"
