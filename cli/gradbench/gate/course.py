@@ -124,7 +124,7 @@ def _of_line(
             continue
         found = _steps(key, stops)
         rows = [
-            _row(entry, key, verdicts[entry.path], found.get(number))
+            _row(entry, key, verdicts[entry.path], found.pop(number, None))
             for number in range(first, len(stops))
             for entry in stops[number].entries.values()
             if key in entry.side.series

@@ -4,7 +4,7 @@ import re
 from typing import Any, Literal
 
 from gradbench.errors import LibraryError, pip_install
-from gradbench.report.colours import EVERY, INK, LINE, MUTED
+from gradbench.report.colours import EVERY, INK, LINE, MUTED, PAPER
 from gradbench.report.picture import Spec
 
 Form = Literal["svg", "png", "pdf"]

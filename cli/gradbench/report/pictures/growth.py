@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gradbench.report.forest import beside, panel_width
+from gradbench.report.forest import GAP, beside, panel_width
 from gradbench.report.lines import Axis, lines
 from gradbench.report.material import Material, bounds
 from gradbench.report.picture import Drawn, Picture, Spec

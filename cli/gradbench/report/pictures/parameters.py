@@ -5,6 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
+from gradbench.config import planning
 from gradbench.report.colours import ACCENT, INK, MUTED
 from gradbench.report.forest import (
     EDGE,

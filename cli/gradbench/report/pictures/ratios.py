@@ -1,5 +1,6 @@
 """What changed between two results: ratios of costs, each with its verdict."""
 
+from collections.abc import Sequence
 
 import numpy as np
 
