@@ -6,7 +6,7 @@ from typing import Any
 from gradbench.gate.course import Course, Row
 from gradbench.gate.history import Point
 from gradbench.gate.words import times
-from gradbench.report.colours import ACCENT, INK, LINE, MUTED, PAPER, SERIES
+from gradbench.report.colours import INK, LINE, MUTED, PAPER, SERIES
 from gradbench.report.forest import HOLLOW, SHAPES, beside, log_axis, panel_width
 from gradbench.report.lines import DASHES
 from gradbench.report.material import bounds
@@ -100,7 +100,8 @@ def _panel(rows: Sequence[Drawn], column: str, width: float) -> Spec:
     dashes = _by("environment", environments, DASHES)
     verdicts = [*dict.fromkeys(str(row["verdict"]) for row in rows)]
     shapes = _by("verdict", verdicts, [SHAPES.get(one, "circle") for one in verdicts])
-    fills = [PAPER.light if one in HOLLOW else ACCENT.light for one in verdicts]
+    hollow = ", ".join(f"'{one}'" for one in verdicts if one in HOLLOW)
+    is_hollow = {"test": f"indexof([{hollow}], datum.verdict) >= 0", "value": PAPER.light}
     is_known = {"filter": f"isValid(datum.{column})"}
     return {
         "width": width,
@@ -123,7 +124,7 @@ def _panel(rows: Sequence[Drawn], column: str, width: float) -> Spec:
                 "mark": {"type": "point", "opacity": 1, "size": 50, "strokeWidth": 2},
                 "encoding": {
                     **place, "color": series, "shape": shapes,
-                    "fill": _by("verdict", verdicts, fills),
+                    "fill": {"condition": is_hollow, **series},
                 },
             },
         ],
