@@ -1,6 +1,9 @@
 """``gradbench history``: what it keeps, in which order it shows it, and what it marks."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -344,6 +347,43 @@ def test_the_page_of_a_history(here: Path, run: Path) -> None:
     assert "Nowhere a cost: crashed." in (here / "page.html").read_text()
 
 
+@pytest.mark.slow
+def test_the_workflow_to_paste_keeps_a_branch(run: Path, git: Git, here: Path) -> None:
+    """Its script makes the branch, and adds to it at the next push; the page is beside it."""
+    page = (Path(__file__).parents[1] / "docs" / "ci.md").read_text()
+    (workflow,) = (
+        yaml.safe_load(text)
+        for text in re.findall(r"```yaml\n(name: history.*?)```", page, re.DOTALL)
+    )
+    script = workflow["jobs"]["add"]["steps"][-1]["run"]
+    subprocess.run(["git", "init", "--quiet", "--bare", here.parent / "origin"], check=True)
+    git("remote", "add", "origin", str(here.parent / "origin"))
+    shutil.copytree(run, here / "results" / "small" / "now")
+    (here / "bin").mkdir()
+    command = here / "bin" / "gradbench"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gradbench "$@"\n')
+    command.chmod(0o755)
+    for number in (1, 2):
+        rooms = here.parent / f"room-{number}"
+        rooms.mkdir()
+        environment = {
+            "PATH": f"{here / 'bin'}:{os.environ['PATH']}", "RUNNER_TEMP": str(rooms),
+            "GITHUB_STEP_SUMMARY": str(here / "summary"), "GITHUB_SHA": str(number),
+        }  # fmt: skip
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script], cwd=here, capture_output=True, text=True,
+            check=False, env={**os.environ, **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        git("fetch", "--quiet", "origin", "gradbench-history")
+        held = git("ls-tree", "-r", "--name-only", "FETCH_HEAD").splitlines()
+        assert [name for name in held if not name.startswith("history/")] == ["index.html"]
+        assert len(held) == 1 + number
+        assert git("rev-list", "--count", "FETCH_HEAD") == str(number)
+        committed(git, here, f"next {number}")
+    assert "ok on normal" in (here / "summary").read_text()
+
+
 # -- backfill --------------------------------------------------------------------------------
 
 
@@ -356,7 +396,7 @@ def test_ranges() -> None:
         backfill.asked("v1..v2", None)
 
 
-@pytest.mark.usefixtures("run")
+@pytest.mark.slow
 def test_a_backfill_goes_on(here: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each release is run by what its command runs; what is there is not run again."""
     words = ["history", "backfill", "emcee==3.1.4,3.1.6", run / "config.yaml", "--quiet"]
