@@ -1,7 +1,8 @@
 """A history of what is past: a benchmark run on earlier releases of a library, or commits.
 
-Each is installed into an environment of its own, and its workers are of that environment's
-interpreter. What a history has already is left alone, so that a backfill can be interrupted.
+Each is installed into an environment of its own, above this one's packages, and its workers are of
+that environment's interpreter. What a history has already is left alone: a backfill that was
+interrupted goes on where it was.
 """
 
 import re
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -237,26 +239,31 @@ def _filled(word: str, words: Mapping[str, str]) -> str:
 
 
 def _made(scratch: Path, words: Mapping[str, str]) -> str:
-    """Return the interpreter of a new environment with gradbench and the point.
+    """Return the interpreter of a new environment: this one's packages, and the point before them.
 
-    The point comes second: gradbench may ask for newer releases than what is measured.
+    So gradbench and all that the point leaves alone is the same everywhere.
 
     Raises:
         InterpreterError: it can't be made.
     """
     python = scratch / "bin" / "python"
+    has_pip = find_spec("pip") is not None
+    _called([sys.executable, "-m", "venv", *(["--without-pip"] if has_pip else []), str(scratch)])
+    (packages,) = scratch.glob("lib/python*/site-packages")
+    below = [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
+    # Added so, what the packages below are led to is found as well: a checkout, for one.
+    line = f"import site; [site.addsitedir(path) for path in {below!r}]\n"
+    (packages / "gradbench-below.pth").write_text(line, encoding="utf-8")
     under_test = words.get("tree") or f"{words['library']}=={words['version']}"
-    install = [str(python), "-m", "pip", "install", "--quiet"]
-    for command in (
-        [sys.executable, "-m", "venv", str(scratch)],
-        [*install, words["gradbench"]],
-        [*install, under_test],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            said = _last(done.stderr or done.stdout)
-            raise InterpreterError(f"can't be installed: {shlex.join(command)}: {said}")
+    _called([str(python), "-m", "pip", "install", "--quiet", under_test])
     return str(python)
+
+
+def _called(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = _last(done.stderr or done.stdout)
+        raise InterpreterError(f"can't be installed: {shlex.join(command)}: {said}")
 
 
 @contextmanager
