@@ -408,7 +408,7 @@ def test_a_backfill_goes_on(here: Path, run: Path, capsys: pytest.CaptureFixture
     assert code_of(*words, "--python", python) == 0
     err = capsys.readouterr().err
     assert "emcee==3.1.4: running on" in err
-    assert "emcee==3.1.6: already in history" in err
+    assert "emcee==3.1.6: already in history; --replace" in err
     assert "emcee==3.1.6: running" not in err
     assert code_of(*words, "--python", "false", "--replace") == 1
     assert "false -c" not in capsys.readouterr().err

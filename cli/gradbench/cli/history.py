@@ -31,22 +31,20 @@ def command() -> None:
     """
 
 
-folder_option = click.option(
-    "--from",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=history.ROOT,
-    show_default=True,
-    help="The folder of the history.",
-)
-to_option = click.option(
-    "--to",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=history.ROOT,
-    show_default=True,
-    help="The folder of the history; it is made where there is none.",
-)
+def _folder(flag: str, told: str) -> Callable[[Command], Command]:
+    """Return the flag of the history's folder, handed over as ``folder``."""
+    return click.option(
+        flag,
+        "folder",
+        type=click.Path(path_type=Path),
+        default=history.ROOT,
+        show_default=True,
+        help=told,
+    )
+
+
+from_option = _folder("--from", "The folder of the history.")
+to_option = _folder("--to", "The folder of the history; it is made where there is none.")
 library_option = click.option(
     "--library",
     metavar="NAME",
@@ -91,7 +89,7 @@ def add(
 
 
 @command.command("list")
-@folder_option
+@from_option
 def list_(folder: Path) -> None:
     """List what a history has, and the environments it was measured in."""
     table.points(history.read(folder, repository.find(Path())))
@@ -99,7 +97,7 @@ def list_(folder: Path) -> None:
 
 @command.command("show")
 @click.argument("sampler", required=False)
-@folder_option
+@from_option
 @against_option
 @last_option
 def show(sampler: str | None, folder: Path, against: str | None, last: int | None) -> None:
@@ -113,7 +111,7 @@ def show(sampler: str | None, folder: Path, against: str | None, last: int | Non
 
 
 @command.command("report")
-@folder_option
+@from_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -15,10 +15,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 import gradbench
+from gradbench.config import loading
 from gradbench.config.benchmark import Benchmark
 from gradbench.errors import (
     DISTRIBUTION,
@@ -29,7 +31,7 @@ from gradbench.errors import (
     StoreError,
     headline,
 )
-from gradbench.gate import history
+from gradbench.gate import history, kept
 from gradbench.gate.history import Point
 from gradbench.gate.repository import Commit, Repository
 from gradbench.measure import machine
@@ -133,11 +135,13 @@ def fill(
         ConfigError: the command has something to be filled in that isn't known.
     """
     _filled(python, _words(wanted, wanted.points[0], Path()))
-    known = _known(folder) if is_new else set()
+    known = _known(folder) if is_new else {}
+    asked_now = kept.hash_of(loading.dump(benchmark))
     failed: dict[str, str] = {}
     for point in wanted.points:
         if point in known:
-            tell(f"{point.name}: already in {folder}")
+            another = "" if known[point] == asked_now else ", run with another config"
+            tell(f"{point.name}: already in {folder}{another}; --replace measures it again")
             continue
         try:
             with _environment(wanted, point, python, tell) as command:
@@ -164,15 +168,16 @@ def requirement() -> str:
     return str(checkout) if is_checkout else f"{DISTRIBUTION}=={gradbench.__version__}"
 
 
-def _known(folder: Path) -> set[Point]:
-    """Return the points that a history has of this kind of machine."""
-    here = history.surroundings(machine.describe(), "")
-    kinds = ("processor", "system")
-    return {
-        entry.point
-        for entry in history.entries(folder)
-        if all(history.surroundings(entry.side.machine, "")[kind] == here[kind] for kind in kinds)
-    }
+def _known(folder: Path) -> dict[Point, str]:
+    """Return the points that a history has of this kind of machine, each with its config's hash."""
+    here = _kind(machine.describe())
+    found = history.entries(folder)
+    return {entry.point: entry.config_hash for entry in found if _kind(entry.side.machine) == here}
+
+
+def _kind(about: Mapping[str, Any]) -> tuple[str, str]:
+    surroundings = history.surroundings(about, "")
+    return surroundings["processor"], surroundings["system"]
 
 
 def _between(library: str, oldest: str, newest: str) -> list[str]:

@@ -40,7 +40,7 @@ def written(side: Side, config: str) -> tuple[JSON, str]:
     account = {
         "schema_version": SCHEMA_VERSION,
         "saved": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "config_hash": sha256(config.encode()).hexdigest()[:16],
+        "config_hash": hash_of(config),
         "machine": dict(side.machine),
         "cells": [
             {"model": key[0], "sampler": key[1], "setup": dict(series.setup), "worst": worst[key]}
@@ -48,6 +48,11 @@ def written(side: Side, config: str) -> tuple[JSON, str]:
         ],
     }
     return account, _csv(side, worst)
+
+
+def hash_of(config: str) -> str:
+    """Return what tells a resolved config from others."""
+    return sha256(config.encode()).hexdigest()[:16]
 
 
 def account_of(text: str, path: Path) -> JSON:
