@@ -88,7 +88,7 @@ def _panel(rows: Sequence[Drawn], column: str, width: float) -> Spec:
     low, high = f"{column}_low", f"{column}_high"
     domain = log_domain([_number(row[name]) for row in rows for name in (column, low, high)])
     y = log_axis(domain, TITLES[column], HEIGHT)
-    y["axis"] |= {"titleAlign": "left", "titleX": -AXIS + 8, "titleY": -10}
+    y["axis"] |= {"titleAlign": "left", "titleX": -AXIS + 8, "titleY": -24}
     place = {"x": _points_axis(rows, width), "y": {"field": column, **y}}
     environments = [*dict.fromkeys(str(row["environment"]) for row in rows)]
     series = _by("environment", environments, [colour.light for colour in SERIES])

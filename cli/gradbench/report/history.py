@@ -5,7 +5,7 @@ from itertools import groupby
 
 from gradbench.gate import steps
 from gradbench.gate.course import Course
-from gradbench.gate.history import History
+from gradbench.gate.history import COMMITS, ROOT, History
 from gradbench.report import course, render, tables
 from gradbench.report.page import document, figure
 from gradbench.report.picture import Picture
@@ -26,7 +26,9 @@ def page(history: History, found: Sequence[Course], *, title: str | None, pinned
         LibraryError: what draws its pictures isn't installed.
     """
     render.require()
-    heading = title or f"History of {history.folder.resolve().name}"
+    folder = history.folder.resolve()
+    # A folder of that name says nothing: what it is the history of is the one above.
+    heading = title or f"History of {(folder.parent if folder.name == str(ROOT) else folder).name}"
     body = [
         part
         for i, (of, group) in enumerate(groupby(found, key=lambda one: (one.line, one.model)))
@@ -43,7 +45,7 @@ def pictures(history: History, found: Sequence[Course]) -> list[Picture]:
 
 def _top(heading: str, history: History) -> Iterator[str]:
     yield f"<header><h1>{text(heading)}</h1>"
-    facts = [f"{len(stops)} of {line}" for line, stops in history.lines.items()]
+    facts = [_many(len(stops), line) for line, stops in history.lines.items()]
     facts.append(f"environments: {len(history.environments)}")
     yield f"<p class=facts>{text(' · '.join(facts))}</p>"
     yield (
@@ -54,6 +56,11 @@ def _top(heading: str, history: History) -> Iterator[str]:
     if not steps.is_available():
         yield f"<p class=note>{text(steps.missing())}</p>"
     yield "</header>"
+
+
+def _many(n: int, line: str) -> str:
+    plural = "" if n == 1 else "s"
+    return f"{n} commit{plural}" if line == COMMITS else f"{n} release{plural} of {line}"
 
 
 def _section(

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gradbench.gate import steps
+from gradbench.gate import steps as search
 from gradbench.gate.course import Course, Row
 from gradbench.gate.history import COMMITS, History
 from gradbench.gate.verdict import LOUD, Compared, Verdict
@@ -68,8 +68,8 @@ def courses(found: Sequence[Course], history: History, *, pinned: str = "") -> N
         for line in sentences(course, history, pinned):
             to.print(item(line))
         to.print()
-    if not steps.is_available():
-        to.print(item(steps.missing()))
+    if not search.is_available():
+        to.print(item(search.missing()))
     if has_several:
         to.print(item("time compares within one environment; evaluations compare anywhere"))
     if history.aside:
@@ -93,7 +93,7 @@ def _table(
     if pinned:
         numbers[f"/ {pinned}\n[95 % CI]"] = lambda row: _ratio(row.against)
     numbers["µs/eval\n[95 % CI]"] = lambda row: with_interval(row.time_us)
-    numbers["repli-\ncates"] = _count
+    numbers["replicates"] = _count
 
     def shown(some: Sequence[str]) -> Table:
         words = ["commit" if course.line == COMMITS else "release"]
@@ -131,14 +131,14 @@ def _count(row: Row) -> str:
 
 def sentences(course: Course, history: History, pinned: str) -> list[str]:
     """Return a line for each step, and for each verdict that needs one."""
-    lines = [
-        f"step at {history.called(row.point)}: evaluations/ESS {times(row.step.ratio)} from here on"
-        for row in course.rows
-        if row.step is not None
-    ]
+    is_one = len(course.environments) == 1
+    steps, verdicts = [], []
     for row in course.rows:
+        called = history.called(row.point)
+        if row.step is not None:
+            steps.append(f"step at {called}: evaluations/ESS {times(row.step.ratio)} from here on")
+        there = called if is_one else f"{called} in {row.environment}"
         for against, compared in (("the one before", row.before), (pinned, row.against)):
             if compared is not None and compared.verdict in EXPLAINED:
-                called = history.called(row.point)
-                lines.append(f"{called} against {against}: {compared.verdict}: {compared.reason}")
-    return list(dict.fromkeys(lines))
+                verdicts.append(f"{there} against {against}: {compared.verdict}: {compared.reason}")
+    return [*steps, *verdicts]
