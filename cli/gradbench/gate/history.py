@@ -4,6 +4,7 @@
 empty line, and a line of CSV for each replicate. From these every series is rebuilt.
 """
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from gradbench.results.store import Stored
 
 ROOT = Path("history")
 SUFFIX = ".txt"
+FILES = f"[!.]*-{'[0-9a-f]' * 8}{SUFFIX}"  # a file ends with its environment
 COMMITS = "commits"  # the line that isn't a library's
 HEX = re.compile(r"[0-9a-f]{40,64}")
 SHOWN = 10  # digits of a hash
@@ -61,11 +63,7 @@ class Point:
 
     @property
     def version(self) -> Version:
-        """The version of a release.
-
-        Raises:
-            InvalidVersion: it is none.
-        """
+        """The version of a release."""
         return Version(self.release.partition("==")[2])
 
     @property
@@ -149,7 +147,7 @@ class History:
         return f"{point.name} ({tag})" if tag else point.name
 
     def find(self, name: str, repository: Repository | None) -> Stop:
-        """Return the point of a release, a commit, a tag, or whatever git knows a commit by.
+        """Return the point of a release or its version, or of whatever git knows a commit by.
 
         Raises:
             StoreError: none has this name, or more than one.
@@ -159,7 +157,7 @@ class History:
         found = [
             stop
             for stop in self.stops
-            if sha in {stop.point.release, stop.point.commit}
+            if sha in {stop.point.release, stop.point.release.partition("==")[2], stop.point.commit}
             or (len(sha) >= FEWEST and stop.point.commit.startswith(sha))
         ]
         clean = [stop for stop in found if not stop.point.is_dirty] or found
@@ -253,7 +251,7 @@ def entries(folder: Path) -> list[Entry]:
     Raises:
         StoreError: one can't be read.
     """
-    return [_read(path) for path in sorted(folder.glob(f"[!.]*{SUFFIX}"))]
+    return [_read(path) for path in sorted(folder.glob(FILES))]
 
 
 def read(folder: Path, repository: Repository | None) -> History:
@@ -312,9 +310,8 @@ def release(name: str) -> Point:
         StoreError: it is written otherwise.
     """
     library, _, version = name.partition("==")
-    point = Point(release=f"{library.strip()}=={version.strip()}")
     try:
-        point.version  # noqa: B018 - it is asked whether it is one
+        point = Point(release=f"{canonicalize_name(library.strip())}=={Version(version.strip())}")
     except InvalidVersion as error:
         raise StoreError(f"{name}: {version or 'nothing'!r} is not a version") from error
     if NAME.fullmatch(point.line) is None:
@@ -329,10 +326,10 @@ def commit(found: Commit) -> Point:
 
 def _read(path: Path) -> Entry:
     with kept.reading(path, "a file of a history"):
-        account_text, _, table = path.read_text(encoding="utf-8").partition("\n\n")
-        account = kept.account_of(account_text, path)
+        text, _, table = path.read_text(encoding="utf-8").partition("\n\n")
+        account = kept.account_of(text, path)
         point = records.from_plain(Point, account["point"])
-        side = kept.side(point.name, account, table.splitlines(keepends=True), path)
+        side = kept.side(point.name, account, io.StringIO(table, newline=""), path)
         if point.release:
             point = release(point.release)
         return Entry(
