@@ -127,9 +127,7 @@ def log_axis(domain: tuple[float, float], title: str, pixels: float) -> dict[str
     }
 
 
-def _panel(
-    panel: Panel, rows: Sequence[Drawn], width: float, word: str, names: float
-) -> Spec:
+def _panel(panel: Panel, rows: Sequence[Drawn], width: float, word: str, names: float) -> Spec:
     low, estimate, high = f"{panel.column}_low", panel.column, f"{panel.column}_high"
     ends = [*(panel.band or ()), *([] if panel.at is None else [panel.at])]
     values = [float(v) for row in rows for c in (low, estimate, high) if (v := row[c]) is not None]

@@ -11,6 +11,7 @@ from typing import Any
 from gradbench import __version__
 from gradbench.config import loading, planning
 from gradbench.gate.verdict import Comparison
+from gradbench.gate.words import time_per_evaluation, times
 from gradbench.records import to_plain
 from gradbench.report import colours, pictures, render, tables
 from gradbench.report.material import Material
@@ -23,7 +24,7 @@ from gradbench.results.store import Stored
 from gradbench.results.summary import Summary
 from gradbench.show.comparison import sentences
 from gradbench.show.console import significant
-from gradbench.show.results import Section, published_figures, sections, with_interval
+from gradbench.show.results import Section, count, published_figures, sections, with_interval
 
 # Of a cell, what is shown first; all other columns can be chosen.
 FIRST = (
@@ -177,7 +178,7 @@ def _model(
         yield "</ul>"
     table = Section(material.model, "", material.rows, ())
     yield tables.of_section(table, f"{material.model}: all samplers")
-    yield _cells(i, material)
+    yield _cells(material)
     drawn = pictures.of_model(material, only)
     if drawn:
         yield "<div class=pictures>"
@@ -191,7 +192,9 @@ def _figure(place: str, picture: Picture, of: str) -> str:
     drawn = []
     for kind, width in (("wide", TWO_COLUMNS), ("narrow", ONE_COLUMN)):
         svg = render.svg_for_page(picture.draw(width))
-        named = f'<svg class={kind} role="img" aria-labelledby="{place}" aria-describedby="{place}-d"'
+        named = (
+            f'<svg class={kind} role="img" aria-labelledby="{place}" aria-describedby="{place}-d"'
+        )
         drawn.append(svg.replace("<svg", named, 1))
     return (
         f'<figure><h3 id="{place}">{text(picture.title)}</h3>'
@@ -203,7 +206,7 @@ def _figure(place: str, picture: Picture, of: str) -> str:
     )
 
 
-def _cells(i: int, material: Material) -> str:
+def _cells(material: Material) -> str:
     """Return all cells of a model: some columns as a table, all of them for who chooses others."""
     cells, plain = material.found, to_plain(material.found)
     known = {
@@ -248,17 +251,15 @@ def _comparison(i: int, found: Comparison, *, is_drawn: bool) -> str:
     lines = [
         [
             row.verdict, row.model, row.sampler, significant(row.base), significant(row.head),
-            with_interval(row.evaluations),
-            with_interval(row.time) + ("" if row.is_time_judged else " (not judged)")
-            if row.time else "–",
-            f"{row.n_base}, {row.n_head}",
+            times(row.evaluations), time_per_evaluation(row), f"{row.n_base}, {row.n_head}",
         ]
         for row in found.rows
     ]  # fmt: skip
     said = [*sentences(found), *found.notes]
     return "\n".join(
         [
-            f'<section class=model aria-labelledby="v{i}"><h2 id="v{i}">{text(found.sentence)}</h2>',
+            f'<section class=model aria-labelledby="v{i}">',
+            f'<h2 id="v{i}">{text(found.sentence)}</h2>',
             f"<p class=facts>{text(found.base)} → {text(found.head)}</p>",
             "<ul class=said>",
             *(f"<li>{text(line)}</li>" for line in said),
@@ -343,7 +344,7 @@ def _checks(stored: Stored, run: str) -> Iterator[str]:
 
 
 def _many(n: int, noun: str) -> str:
-    return f"{tables.count(n)} {noun}{'' if n == 1 else 's'}"
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def _palette() -> str:
@@ -352,9 +353,7 @@ def _palette() -> str:
         "".join(f"--{colour.name}:{getattr(colour, ground)};" for colour in colours.EVERY)
         for ground in ("light", "dark")
     )
-    return (
-        f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-    )
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
 
 
 def _digest(content: str) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradbench.config import planning
-from gradbench.config.planning import Key
 from gradbench.errors import StoreError
 from gradbench.gate import sides
 from gradbench.gate.compare import compare
@@ -101,7 +100,7 @@ def materials(sources: Sequence[Source]) -> list[Material]:
     found: dict[str, dict[str, list[Summary]]] = {}
     results: dict[str, list[CellResult]] = {}
     errors: dict[str, list[Curve]] = {}
-    draws: dict[Key, Path] = {}
+    draws: dict[planning.Key, Path] = {}
     for source, letter in zip(sources, letters(sources), strict=True):
         summaries, own = source.labelled(letter)
         for summary in summaries:

@@ -16,7 +16,7 @@ from gradbench.report.forest import (
     log_axis,
     panel_width,
 )
-from gradbench.report.material import Material, point_of
+from gradbench.report.material import Material
 from gradbench.report.picture import TWO_COLUMNS, Drawn, Picture, Spec
 from gradbench.report.ticks import log_domain
 from gradbench.results.parameters import ParameterRow, parameter_rows
@@ -50,7 +50,7 @@ def picture(material: Material) -> Picture | None:
     def draw(width: int) -> Spec:
         return _spec(rows, width)
 
-    at = f" at {point_of(last)}" if material.is_swept else ""
+    at = f" at {planning.point(last)}" if material.is_swept else ""
     title = f"Each parameter's ESS and R-hat{at}"
     return Picture(NAME, title, _reading(rows, n_parameters), rows, draw)
 
