@@ -68,6 +68,7 @@ def forest(
         is_told: whether the words other than ok stand behind the lines, too.
     """
     names = label_width([str(row["label"]) for row in rows], width)
+    is_told = is_told and any(row[word] != "ok" for row in rows)
     is_wide = width >= TWO_COLUMNS
     inner = panel_width(len(panels), width, names + (TOLD if is_told else EDGE))
     drawn = [
