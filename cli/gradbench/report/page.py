@@ -18,7 +18,7 @@ from gradbench.report.material import Material
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS, Picture
 from gradbench.report.pictures import ratios
 from gradbench.report.sources import Source, letters, materials
-from gradbench.report.tables import text
+from gradbench.report.tables import attribute, text
 from gradbench.results.rows import Row
 from gradbench.results.store import Stored
 from gradbench.results.summary import Summary
@@ -102,7 +102,7 @@ def page(report: Report) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
-            f"<title>{text(report.heading)}</title>",
+            f"<title>{attribute(report.heading)}</title>",
             f"<style>{style}</style>",
             "<body>",
             *_top(report, made),
@@ -120,12 +120,12 @@ def _top(report: Report, made: Sequence[Material]) -> Iterator[str]:
     cells = [cell for material in made for cell in material.found]
     n_samplers = len({cell.sampler for cell in cells})
     n_models = len({cell.model for cell in cells})
-    facts = [_many(n_models, "model"), _many(n_samplers, "sampler"), _many(len(cells), "cell")]
+    facts = {"model": n_models, "sampler": n_samplers, "cell": len(cells)}
     told = [s.stored.benchmark.description for s in report.sources if s.stored is not None]
     yield f"<header><h1>{text(report.heading)}</h1>"
     yield from (f"<p class=lede>{text(line)}</p>" for line in dict.fromkeys(told) if line)
     if cells:
-        yield f"<p class=facts>{' · '.join(facts)}</p>"
+        yield f"<p class=facts>{' · '.join(_many(n, noun) for noun, n in facts.items())}</p>"
     if len(report.sources) > 1:
         yield "<ul class=runs>"
         for source, letter in zip(report.sources, letters(report.sources), strict=True):
