@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import click
 
 from gradbench.cli.flags import ess_option
 from gradbench.gate import forms
-from gradbench.report import files, pictures, sources
+from gradbench.report import files, pictures, render, sources
 from gradbench.report.page import Report, page
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS
-from gradbench.report.render import Form
 
 WIDTHS = {"1": ONE_COLUMN, "2": TWO_COLUMNS}
 
@@ -26,7 +25,7 @@ WIDTHS = {"1": ONE_COLUMN, "2": TWO_COLUMNS}
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "svg", "png", "pdf"]),
+    type=click.Choice(["html", *get_args(render.Form)]),
     default="html",
     show_default=True,
     help="A page, or a file for each picture with its numbers as CSV beside it.",
@@ -67,7 +66,7 @@ def command(
         files.require_file(place)
     report = _read(names, title, only, ess)
     if form != "html":
-        n = files.write_pictures(place, report, cast("Form", form), WIDTHS[columns])
+        n = files.write_pictures(place, report, cast("render.Form", form), WIDTHS[columns])
         click.echo(f"pictures: {n} in {place}", err=True)
     elif output == "-":
         click.echo(page(report), nl=False)

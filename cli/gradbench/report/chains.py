@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,11 +80,11 @@ def _read(path: Path, result: CellResult) -> Chains | None:
     )
 
 
-def _scalar(posterior: npt.ArrayLike, name: str) -> FloatArray:
+def _scalar(posterior: Any, name: str) -> FloatArray:
     """Return the draws of a scalar, shape (chains, draws), by a name such as ``x[0, 1]``."""
     found = re.fullmatch(r"(.*?)(?:\[([\d, ]+)\])?", name)
     assert found is not None
-    array = np.asarray(posterior[found[1]], dtype=np.float64)  # type: ignore[index, call-overload]
-    index = tuple(int(i) for i in found[2].split(",")) if found[2] else ()
-    values: FloatArray = array[(slice(None), slice(None), *index)]
-    return values
+    array = np.asarray(posterior[found[1]], dtype=np.float64)
+    for i in (found[2] or "").split(",")[: array.ndim - 2]:
+        array = array[:, :, int(i)]
+    return array

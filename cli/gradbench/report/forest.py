@@ -68,6 +68,7 @@ def forest(
         is_told: whether the words other than ok stand behind the lines, too.
     """
     names = label_width([str(row["label"]) for row in rows], width)
+    is_told = is_told and any(row[word] != "ok" for row in rows)
     is_wide = width >= TWO_COLUMNS
     inner = panel_width(len(panels), width, names + (TOLD if is_told else EDGE))
     drawn = [
@@ -127,9 +128,7 @@ def log_axis(domain: tuple[float, float], title: str, pixels: float) -> dict[str
     }
 
 
-def _panel(
-    panel: Panel, rows: Sequence[Drawn], width: float, word: str, names: float
-) -> Spec:
+def _panel(panel: Panel, rows: Sequence[Drawn], width: float, word: str, names: float) -> Spec:
     low, estimate, high = f"{panel.column}_low", panel.column, f"{panel.column}_high"
     ends = [*(panel.band or ()), *([] if panel.at is None else [panel.at])]
     values = [float(v) for row in rows for c in (low, estimate, high) if (v := row[c]) is not None]

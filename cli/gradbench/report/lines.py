@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradbench.report.colours import INK, LINE, SERIES
+from gradbench.report.colours import INK, SERIES
 from gradbench.report.forest import CHARACTER, log_axis
 from gradbench.report.picture import Drawn, Spec
 from gradbench.report.ticks import log_domain
@@ -16,7 +16,7 @@ NAME_HEIGHT = 15  # pixels of a name at a line's end
 LEADER = 12  # pixels between lines and their names
 LEFT = 52  # pixels of the axis
 MAX_NAME = 0.3  # of the width
-DASHES = ([], [6, 3], [2, 3], [8, 3, 2, 3])
+DASHES: tuple[list[int], ...] = ([], [6, 3], [2, 3], [8, 3, 2, 3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def lines(
     Args:
         rows: each with a ``label``, the columns of both axes, and, if ``is_banded``, those of y
             with ``_low`` and ``_high`` behind it.
-        x, y: the axes.
+        x: the axis from left to right.
+        y: the axis upwards.
         width: of all of it, axis and names included.
         is_banded: whether there is a band around each line.
         points: likewise, drawn as points with their intervals; named where there is no line.
@@ -61,7 +62,7 @@ def lines(
     y_domain = log_domain([*_values(rows, *columns), *_values(points, y.column), *levels])
     y_axis = log_axis(y_domain, y.title, height / 1.2)
     y_axis["axis"] |= {"titleAlign": "left", "titleX": -LEFT + 8, "titleY": -10}
-    ends = _ends([*points, *rows], labels, x.column, y.column, y_domain, height)
+    ends = _ends([*points, *rows], (x.column, y.column), labels, y_domain, height)
     series = {
         "field": "label", "type": "nominal", "legend": None,
         "scale": {"domain": labels, "range": _cycled([c.light for c in SERIES], len(labels))},
@@ -73,13 +74,13 @@ def lines(
     }  # fmt: skip
     place = {"x": {"field": x.column, **x_axis}, "y": {"field": y.column, **y_axis}}
     layers: list[Spec] = [
-        {
+        _leaders(ends, place, series, width),
+        *({
             "data": {"values": [{}]},
             "mark": {"type": "rule", "strokeDash": [4, 3], "color": INK.light},
             "encoding": {"y": {"datum": at, **y_axis}},
-        }
-        for at in levels
-    ]
+        } for at in levels),
+    ]  # fmt: skip
     if is_banded:
         layers.append(
             {
@@ -95,7 +96,14 @@ def lines(
         }
     )
     layers += _points(points, place, series, low, high)
-    layers += _names(ends, place, series, width, names)
+    layers.append(
+        {
+            "data": {"values": ends},
+            "mark": {"type": "text", "align": "left", "limit": names},
+            "encoding": {"x": {"value": width + LEADER}, "y": {**place["y"], "field": "named_at"},
+                         "text": {"field": "label"}, "color": series},
+        }
+    )  # fmt: skip
     return {"width": width, "height": height, "data": {"values": [*rows]}, "layer": layers}
 
 
@@ -120,13 +128,13 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 def _ends(
     rows: Sequence[Drawn],
+    columns: tuple[str, str],
     labels: Sequence[str],
-    x: str,
-    y: str,
     domain: tuple[float, float],
     height: float,
 ) -> list[Drawn]:
     """Return where each line ends, and where its name stands: both in the units of the axes."""
+    x, y = columns
     last = {str(row["label"]): row for row in sorted(rows, key=lambda row: float(row[x] or 0))}
     low, high = np.log(domain)
     pixels = [height * (np.log(float(last[name][y] or 1)) - low) / (high - low) for name in labels]
@@ -140,28 +148,16 @@ def _ends(
     ]
 
 
-def _names(
-    ends: Sequence[Drawn],
-    place: dict[str, Any],
-    series: dict[str, Any],
-    width: float,
-    limit: float,
-) -> list[Spec]:
-    data = {"values": [*ends]}
-    named = {**place["y"], "field": "named_at"}
-    return [
-        {
-            "data": data,
-            "mark": {"type": "rule", "color": LINE.light},
-            "encoding": {**place, "x2": {"value": width + LEADER - 3}, "y2": {"field": "named_at"}},
-        },
-        {
-            "data": data,
-            "mark": {"type": "text", "align": "left", "limit": limit},
-            "encoding": {"x": {"value": width + LEADER}, "y": named,
-                         "text": {"field": "label"}, "color": series},
-        },
-    ]  # fmt: skip
+def _leaders(
+    ends: Sequence[Drawn], place: dict[str, Any], series: dict[str, Any], width: float
+) -> Spec:
+    """Return the faint lines that lead from where a line ends to its name."""
+    return {
+        "data": {"values": [*ends]},
+        "mark": {"type": "rule", "opacity": 0.35},
+        "encoding": {**place, "x2": {"value": width + LEADER - 3}, "y2": {"field": "named_at"},
+                     "color": series},
+    }  # fmt: skip
 
 
 def _points(

@@ -42,12 +42,7 @@ class Material:
         """Return what a line of a picture is called: the sampler, and the point of a sweep."""
         if not self.is_swept:
             return row.sampler
-        return f"{row.sampler} at {point_of(row.model)}"
-
-
-def point_of(model: str) -> str:
-    """Return the point of a sweep that a model's label ends with, in words."""
-    return ", ".join(f"{name}={value}" for name, value in planning.split(model)[1])
+        return f"{row.sampler} at {planning.point(row.model)}"
 
 
 def bounds(name: str, interval: Interval | None) -> dict[str, float | None]:

@@ -1,7 +1,9 @@
 "use strict";
 // The page is whole without this: it lets tables be sorted, and columns of the cells be chosen.
 
-const number = (shown) => Number.parseFloat(shown.replace(/(\d)[\s\u00a0\u202f](?=\d)/g, "$1"));
+// Thousands are apart, and ratios begin with a sign.
+const number = (shown) =>
+  Number.parseFloat(shown.replace(/(\d)[\s\u00a0\u202f](?=\d)/g, "$1").replace(/^[(×]+/, ""));
 
 // A column of numbers is sorted as numbers; what has none comes last, whichever way.
 function compare(left, right, direction) {

@@ -11,19 +11,20 @@ from typing import Any
 from gradbench import __version__
 from gradbench.config import loading, planning
 from gradbench.gate.verdict import Comparison
+from gradbench.gate.words import time_per_evaluation, times
 from gradbench.records import to_plain
 from gradbench.report import colours, pictures, render, tables
 from gradbench.report.material import Material
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS, Picture
 from gradbench.report.pictures import ratios
 from gradbench.report.sources import Source, letters, materials
-from gradbench.report.tables import text
+from gradbench.report.tables import attribute, text
 from gradbench.results.rows import Row
 from gradbench.results.store import Stored
 from gradbench.results.summary import Summary
 from gradbench.show.comparison import sentences
 from gradbench.show.console import significant
-from gradbench.show.results import Section, published_figures, sections, with_interval
+from gradbench.show.results import Section, count, published_figures, sections, with_interval
 
 # Of a cell, what is shown first; all other columns can be chosen.
 FIRST = (
@@ -106,7 +107,7 @@ def document(heading: str, top: Iterable[str], body: Iterable[str]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
-            f"<title>{text(heading)}</title>",
+            f"<title>{attribute(heading)}</title>",
             f"<style>{style}</style>",
             "<body>",
             *top,
@@ -124,12 +125,12 @@ def _top(report: Report, made: Sequence[Material]) -> Iterator[str]:
     cells = [cell for material in made for cell in material.found]
     n_samplers = len({cell.sampler for cell in cells})
     n_models = len({cell.model for cell in cells})
-    facts = [_many(n_models, "model"), _many(n_samplers, "sampler"), _many(len(cells), "cell")]
+    facts = {"model": n_models, "sampler": n_samplers, "cell": len(cells)}
     told = [s.stored.benchmark.description for s in report.sources if s.stored is not None]
     yield f"<header><h1>{text(report.heading)}</h1>"
     yield from (f"<p class=lede>{text(line)}</p>" for line in dict.fromkeys(told) if line)
     if cells:
-        yield f"<p class=facts>{' · '.join(facts)}</p>"
+        yield f"<p class=facts>{' · '.join(_many(n, noun) for noun, n in facts.items())}</p>"
     if len(report.sources) > 1:
         yield "<ul class=runs>"
         for source, letter in zip(report.sources, letters(report.sources), strict=True):
@@ -182,7 +183,7 @@ def _model(
         yield "</ul>"
     table = Section(material.model, "", material.rows, ())
     yield tables.of_section(table, f"{material.model}: all samplers")
-    yield _cells(i, material)
+    yield _cells(material)
     drawn = pictures.of_model(material, only)
     if drawn:
         yield "<div class=pictures>"
@@ -210,7 +211,7 @@ def figure(place: str, picture: Picture, of: str) -> str:
     )
 
 
-def _cells(i: int, material: Material) -> str:
+def _cells(material: Material) -> str:
     """Return all cells of a model: some columns as a table, all of them for who chooses others."""
     cells, plain = material.found, to_plain(material.found)
     known = {
@@ -255,17 +256,15 @@ def _comparison(i: int, found: Comparison, *, is_drawn: bool) -> str:
     lines = [
         [
             row.verdict, row.model, row.sampler, significant(row.base), significant(row.head),
-            with_interval(row.evaluations),
-            with_interval(row.time) + ("" if row.is_time_judged else " (not judged)")
-            if row.time else "–",
-            f"{row.n_base}, {row.n_head}",
+            times(row.evaluations), time_per_evaluation(row), f"{row.n_base}, {row.n_head}",
         ]
         for row in found.rows
     ]  # fmt: skip
     said = [*sentences(found), *found.notes]
     return "\n".join(
         [
-            f'<section class=model aria-labelledby="v{i}"><h2 id="v{i}">{text(found.sentence)}</h2>',
+            f'<section class=model aria-labelledby="v{i}">',
+            f'<h2 id="v{i}">{text(found.sentence)}</h2>',
             f"<p class=facts>{text(found.base)} → {text(found.head)}</p>",
             "<ul class=said>",
             *(f"<li>{text(line)}</li>" for line in said),
@@ -350,7 +349,7 @@ def _checks(stored: Stored, run: str) -> Iterator[str]:
 
 
 def _many(n: int, noun: str) -> str:
-    return f"{tables.count(n)} {noun}{'' if n == 1 else 's'}"
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def _palette() -> str:

@@ -4,15 +4,16 @@ import re
 from typing import Any, Literal
 
 from gradbench.errors import LibraryError, pip_install
-from gradbench.report.colours import EVERY, INK, LINE, MUTED, PAPER
+from gradbench.report.colours import EVERY, INK, LINE, MUTED
 from gradbench.report.picture import Spec
 
 Form = Literal["svg", "png", "pdf"]
 
 FONT = "Helvetica, Arial, sans-serif"
 PNG_SCALE = 300 / 96  # pixels for one of CSS: 300 to the inch
-POINT = 72 / 96  # inches have 96 CSS pixels, and 72 points
+POINT = 72 / 96  # of a pixel: an inch has 96 pixels of CSS, and 72 points
 
+SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 # Of a tag, what the page says of all of it, or what says nothing.
 IDLE = re.compile(
     r' (?:font-family|pointer-events|class|xmlns:xlink|version|role|aria-[a-z]+)="[^"]*"'
@@ -84,13 +85,13 @@ def svg_for_page(spec: Spec) -> str:
 def file(spec: Spec, form: Form) -> bytes:
     """Return the file of a picture on white, for papers: in millimetres as wide as it is drawn."""
     library, styled = require(), _styled(spec, background="white")
-    if form == "svg":
-        svg: str = library.vegalite_to_svg(styled, allowed_base_urls=[])
-        return svg.encode()
     if form == "png":
         png: bytes = library.vegalite_to_png(styled, scale=PNG_SCALE, allowed_base_urls=[])
         return png
-    pdf: bytes = library.vegalite_to_pdf(styled, scale=POINT, allowed_base_urls=[])
+    svg: str = library.vegalite_to_svg(styled, allowed_base_urls=[])
+    if form == "svg":
+        return svg.encode()
+    pdf: bytes = library.svg_to_pdf(SIZE.sub(_in_points, svg, count=1))
     return pdf
 
 
@@ -103,15 +104,20 @@ def _styled(spec: Spec, *, background: str | None) -> Spec:
     }
 
 
+def _in_points(size: re.Match[str]) -> str:
+    width, height = (POINT * float(pixels) for pixels in size.groups())
+    return f'width="{width:g}" height="{height:g}"'
+
+
 def _tag_for_page(tag: str) -> str:
     """Return a tag of an SVG with the page's colours and fonts, and without what says nothing.
 
-    Two decimals are left of a number: no eye sees more, and pages are smaller.
+    One decimal is left of a number: no eye sees more, and pages are smaller.
     """
     for colour in EVERY:
         tag = tag.replace(f'"{colour.light}"', f'"var(--{colour.name})"')
     tag = IDLE.sub("", tag)
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.1f}", tag)
 
 
 def _dots(marks: re.Match[str]) -> str:

@@ -1,12 +1,11 @@
 """What a report is made of: runs, as they are read, and what of them goes into one picture."""
 
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradbench.config import planning
-from gradbench.config.planning import Key
 from gradbench.errors import StoreError
 from gradbench.gate import sides
 from gradbench.gate.compare import compare
@@ -34,11 +33,13 @@ class Source:
         name: as the user gave it.
         found: its cells in flat numbers.
         stored: all else of it; None where only its ``results.csv`` is known.
+        draws: files of saved draws, by the cell's id.
     """
 
     name: str
     found: Sequence[Summary]
     stored: Stored | None = None
+    draws: Mapping[str, Path] = field(default_factory=dict)
 
     def labelled(self, letter: str) -> tuple[list[Summary], list[CellResult]]:
         """Return its cells with a letter behind their samplers, if one is given."""
@@ -67,7 +68,8 @@ def read(path: Path, ess_goal: int) -> Source:
         raise StoreError(f"{path}: no results in it yet")
     gates = stored.benchmark.gates
     found = summarize(stored.results, stored.checks, gates=gates, ess_goal=ess_goal)
-    return Source(str(path), found, stored)
+    draws = {file.stem: file for file in (path / "draws").glob("*.nc")}
+    return Source(str(path), found, stored, draws)
 
 
 def compared(sources: Sequence[Source]) -> list[Comparison]:
@@ -101,7 +103,7 @@ def materials(sources: Sequence[Source]) -> list[Material]:
     found: dict[str, dict[str, list[Summary]]] = {}
     results: dict[str, list[CellResult]] = {}
     errors: dict[str, list[Curve]] = {}
-    draws: dict[Key, Path] = {}
+    draws: dict[planning.Key, Path] = {}
     for source, letter in zip(sources, letters(sources), strict=True):
         summaries, own = source.labelled(letter)
         for summary in summaries:
@@ -114,9 +116,9 @@ def materials(sources: Sequence[Source]) -> list[Material]:
             named = replace(curve, sampler=_named(curve.sampler, letter))
             errors.setdefault(planning.split(curve.model)[0], []).append(named)
         for original, result in zip(_results(source), own, strict=True):
-            path = Path(source.name) / "draws" / f"{original.cell.id}.nc"
-            if result.measured is not None and result.cell.key not in draws and path.is_file():
-                draws[result.cell.key] = path
+            path = source.draws.get(original.cell.id)
+            if result.measured is not None and path is not None:
+                draws.setdefault(result.cell.key, path)
     return [
         Material(
             model=model,

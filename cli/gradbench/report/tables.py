@@ -1,5 +1,6 @@
 """Tables of a page: text that means nothing but itself, numbers set to the right."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +11,8 @@ from gradbench.results.summary import Summary
 from gradbench.show.console import significant
 from gradbench.show.results import Section, count
 
+RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufefc]+(?:[\s-]+[\u0590-\u08ff\ufb1d-\ufefc]+)*")
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # Unicode's explicit directions
 MOST_LINES = 200  # of the numbers of one picture: a page isn't where they are computed with
 
 
@@ -24,7 +27,7 @@ class Head:
 def of_section(section: Section, name: str) -> str:
     """Return the table of a model, as the terminal has it, with all its columns."""
     columns = section.columns
-    heads = [Head(_flat(column.head), column.align == "right") for column in columns]
+    heads = [Head(column.head, column.align == "right") for column in columns]
     keys = section.keys
     return table(
         name,
@@ -99,7 +102,7 @@ def table(
         )
         body.append(f"<tr{look}>{''.join(cells)}")
     return (
-        f'<div class=scroll tabindex=0 role=group aria-label="{text(name)}"><table>'
+        f'<div class=scroll tabindex=0 role=group aria-label="{attribute(name)}"><table>'
         f"<thead><tr>{top}<tbody>\n" + "\n".join(body) + "\n</table></div>"
     )
 
@@ -119,14 +122,18 @@ def small(value: float) -> str:
 
 
 def text(shown: object) -> str:
-    """Return what is shown, escaped for text and attributes, its directions kept to itself."""
-    return escape(str(shown))
+    """Return what is shown as HTML: escaped, and what is written from right to left kept apart.
+
+    Marks that would turn round what follows them are no letters of any name.
+    """
+    return RIGHT_TO_LEFT.sub(r"<bdi>\g<0></bdi>", attribute(shown)).replace("\n", "<br>")
+
+
+def attribute(shown: object) -> str:
+    """Return what is shown as an attribute's value, escaped."""
+    return TURNING.sub("\ufffd", escape(str(shown)))
 
 
 def _look(row: Row) -> str:
     is_priced = row.ms_per_ess is not None or row.status == "approximate" or row.is_elsewhere
     return "" if is_priced else "unpriced"
-
-
-def _flat(head: str) -> str:
-    return head.replace("\n/", "/").replace("\n", " ")

@@ -887,7 +887,8 @@ def power_law(values: FloatArray, costs: Sequence[FloatArray], at: FloatArray) -
     The fit and what its interval rests on are those of ``exponent_interval``.
 
     Args:
-        values, costs: as there.
+        values: positive, shape (n_points,), not all the same.
+        costs: of each point's replicates.
         at: where the law is wanted, positive, shape (n,).
     """
     centre, slope, variance = _line(values, costs)

@@ -33,7 +33,9 @@ def require(names: Collection[str]) -> None:
     for name in names:
         if name not in NAMES:
             hint = did_you_mean(name, [*NAMES])
-            raise ReportError(f"--only {name}: no such picture{hint} (there are: {', '.join(NAMES)})")
+            raise ReportError(
+                f"--only {name}: no such picture{hint} (there are: {', '.join(NAMES)})"
+            )
 
 
 def of_model(material: Material, only: Collection[str] = ()) -> list[Picture]:

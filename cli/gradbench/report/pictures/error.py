@@ -2,8 +2,9 @@
 
 import math
 
+from gradbench.config import planning
 from gradbench.report.lines import Axis, lines
-from gradbench.report.material import Material, point_of
+from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
 from gradbench.results.curves import GOAL, Point, points
 from gradbench.show.console import significant
@@ -35,7 +36,7 @@ def picture(material: Material) -> Picture | None:
     def draw(width: int) -> Spec:
         return lines(followed, x, Y, width, is_banded=True, points=lone, level=GOAL)
 
-    at = f" at {point_of(last)}" if material.is_swept else ""
+    at = f" at {planning.point(last)}" if material.is_swept else ""
     return Picture(NAME, f"Error against cost{at}", _reading(of_last, rows), rows, draw)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gradbench.report.forest import GAP, beside, panel_width
+from gradbench.report.forest import beside, panel_width
 from gradbench.report.lines import Axis, lines
 from gradbench.report.material import Material, bounds
 from gradbench.report.picture import Drawn, Picture, Spec
@@ -62,9 +62,7 @@ def _fitted(law: Law, column: str) -> list[Drawn]:
     ]  # fmt: skip
 
 
-def _panel(
-    rows: Sequence[Drawn], column: str, title: str, parameter: str, width: float
-) -> Spec:
+def _panel(rows: Sequence[Drawn], column: str, title: str, parameter: str, width: float) -> Spec:
     of_cost = [row for row in rows if row["cost"] == column]
     return lines(
         [row for row in of_cost if row["is"] == "fitted"],

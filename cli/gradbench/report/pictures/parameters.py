@@ -16,7 +16,7 @@ from gradbench.report.forest import (
     log_axis,
     panel_width,
 )
-from gradbench.report.material import Material, point_of
+from gradbench.report.material import Material
 from gradbench.report.picture import TWO_COLUMNS, Drawn, Picture, Spec
 from gradbench.report.ticks import log_domain
 from gradbench.results.parameters import ParameterRow, parameter_rows
@@ -31,10 +31,15 @@ GOOD = 1.01  # R-hat (Vehtari et al. 2021)
 def picture(material: Material) -> Picture | None:
     """Return each parameter's ESS and R-hat; None where only a ``results.csv`` is known.
 
-    Of a sweep that is its last point. The ESS is the median over replicates, R-hat the largest.
+    Of a sweep that is its last point. Approximations have no effective draws. The ESS is the median over replicates, R-hat the largest.
     """
     last = material.rows[-1].model if material.rows else ""
-    cells = [result for result in material.results if result.cell.model == last]
+    cells = [
+        result
+        for result in material.results
+        if result.cell.model == last
+        and not (result.measured is not None and result.measured.is_approximate)
+    ]
     counted = [row for row in parameter_rows(cells) if row.is_counted]
     rows: list[Drawn] = []
     n_parameters = 0
@@ -50,7 +55,7 @@ def picture(material: Material) -> Picture | None:
     def draw(width: int) -> Spec:
         return _spec(rows, width)
 
-    at = f" at {point_of(last)}" if material.is_swept else ""
+    at = f" at {planning.point(last)}" if material.is_swept else ""
     title = f"Each parameter's ESS and R-hat{at}"
     return Picture(NAME, title, _reading(rows, n_parameters), rows, draw)
 

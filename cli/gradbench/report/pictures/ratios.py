@@ -1,7 +1,5 @@
 """What changed between two results: ratios of costs, each with its verdict."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gradbench.gate import rule

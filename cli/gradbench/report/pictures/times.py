@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gradbench.config import planning
 from gradbench.report.lines import Axis, lines
-from gradbench.report.material import Material, point_of
+from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
 from gradbench.results.times import BEYOND, FEWEST, Line, leads, mean_lines
 from gradbench.show.results import fastest
@@ -32,7 +33,7 @@ def picture(material: Material) -> Picture | None:
     crossings = [lead.until for lead in led if math.isfinite(lead.until)]
     last = max([USUAL, *(BEYOND * n for n in crossings)])
     rows = _points(of_samplers, last)
-    at = f" at {point_of(model)}" if material.is_swept else ""
+    at = f" at {planning.point(model)}" if material.is_swept else ""
     said = fastest(led, at) if led else f"seconds to so many effective draws{at}"
 
     def draw(width: int) -> Spec:

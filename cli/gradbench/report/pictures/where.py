@@ -51,7 +51,9 @@ def _spec(rows: Sequence[Drawn], width: int) -> Spec:
     labels = [str(row["label"]) for row in rows]
     names = label_width(labels, width)
     inner = width - names - EDGE - FACTOR
-    ends = [float(row[name] or 0) for row in rows for name in ("evaluations_ms_per_ess", "ms_per_ess")]
+    ends = [
+        float(row[name] or 0) for row in rows for name in ("evaluations_ms_per_ess", "ms_per_ess")
+    ]
     x = log_axis(log_domain(ends), "ms per effective sample", inner)
     point = {"type": "point", "opacity": 1, "size": 55, "strokeWidth": 2, "color": ACCENT.light}
     return {
