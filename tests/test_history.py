@@ -140,6 +140,11 @@ def test_without_a_repository(run: Path, here: Path, capsys: pytest.CaptureFixtu
     assert "-nightly-3-" in path.name
     assert code_of("history", "show") == 0
     assert "nightly-3" in capsys.readouterr().out
+    about = run / "run.json"
+    about.write_text(about.read_text().replace('"started":"20', '"started":"21'))
+    assert code_of("history", "add", run, "--commit", "nightly-3") == 2, "at another time"
+    assert code_of("history", "add", run, "--commit", "nightly-3", "--replace") == 0
+    assert [path.name[:2] for path in files(here)] == ["21"]
 
 
 def test_first_parents_give_the_order(
@@ -189,6 +194,10 @@ MISTAKES: dict[str, tuple[Sequence[str], str]] = {
     "not known": (
         ["history", "backfill", "emcee==3.1.6", "RUN/config.yaml", "--python", "x {tree}"],
         "{tree}: what is filled in here are",
+    ),
+    "an open quote": (
+        ["history", "backfill", "emcee==3.1.6", "RUN/config.yaml", "--python", "'x"],
+        "No closing quotation",
     ),
 }
 

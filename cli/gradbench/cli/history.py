@@ -55,6 +55,14 @@ against_option = click.option(
     metavar="COMMIT|TAG|RELEASE",
     help="Hold every point against this one, too; or against a baseline:NAME.",
 )
+repository_option = click.option(
+    "--repository",
+    "tree",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    metavar="FOLDER",
+    help="Whose commits they are; the current folder's by default.",
+)
 last_option = click.option(
     "--last", type=click.IntRange(1), metavar="N", help="The last N points only."
 )
@@ -90,9 +98,10 @@ def add(
 
 @command.command("list")
 @from_option
-def list_(folder: Path) -> None:
+@repository_option
+def list_(folder: Path, tree: Path) -> None:
     """List what a history has, and the environments it was measured in."""
-    table.points(history.read(folder, repository.find(Path())))
+    table.points(history.read(folder, repository.find(tree)))
 
 
 @command.command("show")
@@ -100,13 +109,16 @@ def list_(folder: Path) -> None:
 @from_option
 @against_option
 @last_option
-def show(sampler: str | None, folder: Path, against: str | None, last: int | None) -> None:
+@repository_option
+def show(
+    sampler: str | None, folder: Path, against: str | None, last: int | None, tree: Path
+) -> None:
     """Show the course of each model and sampler, or of one SAMPLER: costs, verdicts and steps.
 
     The verdicts are the gate's, of each point against the one before it. Commits stand in the order
     of first parents from HEAD; a step of the cost is marked with ▲.
     """
-    found, shown = _courses(folder, against, last, sampler)
+    found, shown = _courses(folder, tree, against, last=last, sampler=sampler)
     table.courses(shown, found, pinned=against or "")
 
 
@@ -121,9 +133,15 @@ def show(sampler: str | None, folder: Path, against: str | None, last: int | Non
 )
 @against_option
 @last_option
+@repository_option
 @click.option("--title", metavar="TEXT", help="What stands above the page.")
 def report(
-    folder: Path, output: Path, against: str | None, last: int | None, title: str | None
+    folder: Path,
+    output: Path,
+    against: str | None,
+    last: int | None,
+    tree: Path,
+    title: str | None,
 ) -> None:
     """Make a page of a history, with a picture of each course; it needs no network.
 
@@ -133,7 +151,7 @@ def report(
     from gradbench.report.history import page
 
     files.require_file(output)
-    found, shown = _courses(folder, against, last)
+    found, shown = _courses(folder, tree, against, last=last)
     files.write_page(output, page(found, shown, title=title, pinned=against or ""))
     click.echo(f"report: {output}", err=True)
 
@@ -149,14 +167,7 @@ def report(
     help="Runs a Python that has gradbench and the point, {version}, {commit}, {tree} … filled in;"
     " by default an environment is made with pip for each.",
 )
-@click.option(
-    "--repository",
-    "tree",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path(),
-    metavar="FOLDER",
-    help="Whose commits RANGE means; the current folder's by default.",
-)
+@repository_option
 @library_option
 @click.option("--replace", is_flag=True, help="Measure again what is there.")
 def backfill(
@@ -194,10 +205,15 @@ def backfill(
 
 
 def _courses(
-    folder: Path, against: str | None, last: int | None, sampler: str | None = None
+    folder: Path,
+    tree: Path,
+    against: str | None,
+    *,
+    last: int | None,
+    sampler: str | None = None,
 ) -> tuple[History, list[Course]]:
     """Return a history, and what of it is shown."""
-    here = repository.find(Path())
+    here = repository.find(tree)
     found = history.read(folder, here)
     _require_known(sampler, found)
     pinned = None if against is None else _pinned(against, found, here)

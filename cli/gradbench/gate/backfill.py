@@ -134,13 +134,13 @@ def fill(
         SaveError: a result can't be written.
         ConfigError: the command has something to be filled in that isn't known.
     """
-    _filled(python, _words(wanted, wanted.points[0], Path()))
+    _command(python, _words(wanted, wanted.points[0], Path()))
     known = _known(folder) if is_new else {}
     asked_now = kept.hash_of(loading.dump(benchmark))
     failed: dict[str, str] = {}
     for point in wanted.points:
-        if point in known:
-            another = "" if known[point] == asked_now else ", run with another config"
+        if point.key in known:
+            another = "" if known[point.key] == asked_now else ", run with another config"
             tell(f"{point.name}: already in {folder}{another}; --replace measures it again")
             continue
         try:
@@ -168,11 +168,13 @@ def requirement() -> str:
     return str(checkout) if is_checkout else f"{DISTRIBUTION}=={gradbench.__version__}"
 
 
-def _known(folder: Path) -> dict[Point, str]:
-    """Return the points that a history has of this kind of machine, each with its config's hash."""
+def _known(folder: Path) -> dict[str, str]:
+    """Return the keys of what a history has of this kind of machine, with its config's hash."""
     here = _kind(machine.describe())
     found = history.entries(folder)
-    return {entry.point: entry.config_hash for entry in found if _kind(entry.side.machine) == here}
+    return {
+        entry.point.key: entry.config_hash for entry in found if _kind(entry.side.machine) == here
+    }
 
 
 def _kind(about: Mapping[str, Any]) -> tuple[str, str]:
@@ -215,7 +217,7 @@ def _environment(wanted: Asked, point: Point, python: str, tell: Tell) -> Iterat
         words = _words(wanted, point, tree)
         tell(f"{point.name}: preparing its environment")
         if python:
-            command = [_filled(word, words) for word in shlex.split(python)]
+            command = _command(python, words)
         else:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="gradbench-"))
             command = [_made(Path(scratch), words)]
@@ -230,12 +232,19 @@ def _words(wanted: Asked, point: Point, tree: Path) -> dict[str, str]:
     return words | {"version": str(point.version)}
 
 
-def _filled(word: str, words: Mapping[str, str]) -> str:
-    """Return a word with what stands in braces filled in.
+def _command(text: str, words: Mapping[str, str]) -> list[str]:
+    """Return the words of a command, with what stands in braces filled in.
 
     Raises:
-        ConfigError: that isn't known.
+        ConfigError: that isn't known, or a quote is left open.
     """
+    try:
+        return [_filled(word, words) for word in shlex.split(text)]
+    except ValueError as error:
+        raise ConfigError(f"--python {text}: {error}") from error
+
+
+def _filled(word: str, words: Mapping[str, str]) -> str:
     for name in FILLED.findall(word):
         if name not in words:
             known = ", ".join(f"{{{known}}}" for known in words)

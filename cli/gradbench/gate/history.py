@@ -69,11 +69,15 @@ class Point:
     @property
     def file(self) -> str:
         """What its files' names begin with: the time first, so that they are listed in order."""
+        return f"{self.time.replace(':', '-')}-{self.key}" if self.time else self.key
+
+    @property
+    def key(self) -> str:
+        """What tells it from others, and can be part of a file's name."""
         if self.release:
             return self.release.replace("==", "-")
-        dirty = "-dirty" if self.is_dirty else ""
         short = self.commit[:12] if HEX.fullmatch(self.commit) else self.commit
-        return f"{self.time.replace(':', '-')}-{short}{dirty}"
+        return short + ("-dirty" if self.is_dirty else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +238,23 @@ def add(run: Stored, point: Point, folder: Path, *, library: str = "", is_new: b
     account, replicates = kept.written(side, loading.dump(run.benchmark))
     digits = environment(run.machine, library)
     path = folder / f"{point.file}-{digits}{SUFFIX}"
-    if is_new and path.exists():
-        raise StoreError(f"{path}: already exists; use --replace to overwrite it")
+    # Of a commit that no repository knows, the time is that of a run.
+    taken = [
+        one.path
+        for one in entries(folder)
+        if (one.point.key, one.environment) == (point.key, digits)
+    ]
+    if is_new and taken:
+        raise StoreError(f"{taken[0]}: already exists; use --replace to overwrite it")
     about = {"point": records.to_plain(point), "environment": digits, "library": library, **account}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SaveError(f"{folder}: can't be made: {error.strerror}") from error
     store.write(path, f"{records.to_json(about, indent=1)}\n{replicates}")
+    for other in taken:
+        if other != path:
+            other.unlink(missing_ok=True)
     return path
 
 
@@ -265,12 +278,13 @@ def read(folder: Path, repository: Repository | None) -> History:
         raise StoreError(
             f"{folder}: no history there yet; gradbench history add RESULTS --to {folder} begins it"
         )
-    by_point: dict[Point, dict[str, Entry]] = {}
+    by_point: dict[str, dict[str, Entry]] = {}
     for entry in found:
-        by_point.setdefault(entry.point, {})[entry.environment] = entry
+        by_point.setdefault(entry.point.key, {})[entry.environment] = entry
     by_line: dict[str, list[Stop]] = {}
-    for point, of_point in by_point.items():
-        by_line.setdefault(point.line, []).append(Stop(point, of_point))
+    for of_point in by_point.values():
+        stop = Stop(next(iter(of_point.values())).point, of_point)
+        by_line.setdefault(stop.point.line, []).append(stop)
     commits, aside = _ordered(by_line.pop(COMMITS, []), repository)
     lines = {
         library: sorted(stops, key=lambda stop: stop.point.version)
