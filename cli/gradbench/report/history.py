@@ -50,8 +50,10 @@ def _top(heading: str, history: History) -> Iterator[str]:
     yield f"<p class=facts>{text(' · '.join(facts))}</p>"
     yield (
         "<p>Evaluations per effective sample are the same on every machine; times compare within"
-        " one environment only. Verdicts are the gate's, of each point against the one before it;"
-        " ▲ marks a step that a search for change points found, which is no verdict.</p>"
+        " one environment only. Verdicts are the gate's, of each point against the one before it: a"
+        " triangle that points up has regressed, one that points down improved, a hollow diamond is"
+        " undecided. A dashed line with ▲ is a step that a search for change points found, which is"
+        " no verdict.</p>"
     )
     if not steps.is_available():
         yield f"<p class=note>{text(steps.missing())}</p>"
