@@ -122,6 +122,14 @@ def test_a_title_is_what_was_asked_for() -> None:
     assert "<h1>Which &lt;one&gt;?</h1>" in html
 
 
+def test_a_large_page_has_fewer_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model's first ones, and the names of those that are left out."""
+    monkeypatch.setattr("gradbench.report.page.MOST_PICTURES", 2)
+    text = Parsed(page(Report([source("nuts"), source("nuts", model="other")]))).text
+    assert text.count("What one effective sample costs") == 2
+    assert text.count("Left out of so large a page: where, times") == 2
+
+
 @pytest.mark.parametrize("version", GOLDEN)
 def test_older_runs_have_a_page(version: int, tmp_path: Path) -> None:
     """Whatever version wrote them."""

@@ -31,6 +31,7 @@ FIRST = (
     "sampler", "replicate", "model", "status", "ms_per_ess", "evaluations_per_ess", "ess",
     "ess_worst", "worst_parameter", "rhat_max", "warmup_s", "sampling_s", "compile_s",
 )  # fmt: skip
+MOST_PICTURES = 240  # of a page: it is to open at once, and to be made in seconds
 DIGITS = 6  # of the cells' numbers; results.csv has all of them
 
 
@@ -80,7 +81,7 @@ def page(report: Report) -> str:
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}';"
         f" script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
     )
-    said = _sentences(report.sources)
+    said, most = _sentences(report.sources), MOST_PICTURES // max(1, len(made))
     body = [
         *(
             _comparison(i, found, is_drawn=report.wants(ratios.NAME))
@@ -89,7 +90,7 @@ def page(report: Report) -> str:
         *(
             part
             for i, material in enumerate(made)
-            for part in _model(i, material, said.get(material.model, []), report.only)
+            for part in _model(i, material, said.get(material.model, []), report.only, most)
         ),
         *_circumstances(report.sources),
     ]
@@ -166,7 +167,11 @@ def _sentences(sources: Sequence[Source]) -> dict[str, list[tuple[str, Section]]
 
 
 def _model(
-    i: int, material: Material, said: Sequence[tuple[str, Section]], only: Collection[str]
+    i: int,
+    material: Material,
+    said: Sequence[tuple[str, Section]],
+    only: Collection[str],
+    most: int,
 ) -> Iterator[str]:
     yield f'<section class=model aria-labelledby="m{i}">'
     yield f'<h2 id="m{i}">{text(material.model)}</h2>'
@@ -180,10 +185,12 @@ def _model(
     yield tables.of_section(table, f"{material.model}: all samplers")
     yield _cells(material)
     drawn = pictures.of_model(material, only)
-    if drawn:
+    if some := drawn[:most]:
         yield "<div class=pictures>"
-        yield from (_figure(f"m{i}-{picture.name}", picture, material.model) for picture in drawn)
+        yield from (_figure(f"m{i}-{picture.name}", picture, material.model) for picture in some)
         yield "</div>"
+    if rest := ", ".join(picture.name for picture in drawn[most:]):
+        yield f"<p class=note>Left out of so large a page: {rest}; --only NAME asks for them.</p>"
     yield "</section>"
 
 
