@@ -23,6 +23,9 @@ from gradbench.show.results import outcome as show_outcome
 
 @click.command("run")
 @click.argument("source", metavar="CONFIG", required=False)
+@click.option("--models", metavar="A,B,...", help="Instead of CONFIG: these models, ...")
+@click.option("--samplers", metavar="A,B,...", help="... and these samplers, at their defaults.")
+@click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb, for --models.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--only", multiple=True, metavar="LABEL", help="Run only this model or sampler.")
 @click.option("--dry-run", is_flag=True, help="Print the cells; run nothing.")
@@ -43,6 +46,9 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
     source: str | None,
+    models: str | None,
+    samplers: str | None,
+    posteriordb: str | None,
     overrides: Sequence[str],
     only: Sequence[str],
     dry_run: bool,
@@ -57,9 +63,20 @@ def command(
     ess: int,
     quiet: bool,
 ) -> int:
-    """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
-    if (source is None) == (resume is None):
-        raise click.UsageError("give a CONFIG to run, or --resume RESULTS to finish a run")
+    """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs.
+
+    Models and samplers are named as ``use`` of a config names them: --models posteriordb:*
+    --samplers nutpie,emcee runs both on each posterior.
+    """
+    named = models is not None or samplers is not None
+    if (source is not None) + (resume is not None) + named != 1:
+        raise click.UsageError(
+            "give a CONFIG to run, --models and --samplers, or --resume RESULTS to finish a run"
+        )
+    if named and (models is None or samplers is None):
+        raise click.UsageError("--models needs --samplers, and they need --models")
+    if posteriordb is not None and not named:
+        raise click.UsageError("--posteriordb is for --models; a config has posteriordb: PATH")
     if resume is not None and (overrides or only or dry_run or skip_missing):
         raise click.UsageError("--resume takes the config of the run it finishes")
     if retry and resume is None:
@@ -76,7 +93,12 @@ def command(
                 resume, display, save_draws=save_draws, retry=again, ess_goal=ess
             )
     else:
-        benchmark = loading.only(loading.load(str(source), overrides), only)
+        whole = (
+            loading.load(source, overrides)
+            if source is not None
+            else loading.of_names(str(models), str(samplers), overrides, copy=posteriordb)
+        )
+        benchmark = loading.only(whole, only)
         if skip_missing:
             benchmark, remedies = loading.installed(benchmark)
             for label, remedy in remedies.items():

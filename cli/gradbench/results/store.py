@@ -36,6 +36,7 @@ class Stored:
         models: fingerprints of the model files, by label.
         checks: the density checks made so far.
         results: finished cells, in the order of the plan.
+        is_race: whether a race decided which of the planned cells were run.
     """
 
     benchmark: Benchmark
@@ -43,6 +44,7 @@ class Stored:
     models: Mapping[str, str]
     checks: Sequence[DensityCheck]
     results: Sequence[CellResult]
+    is_race: bool = False
 
 
 class RunFolder:
@@ -210,6 +212,7 @@ def read(path: Path) -> Stored:
         models=about.get("models", {}),
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=results,
+        is_race=about.get("is_race", False),
     )
 
 
