@@ -7,13 +7,11 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import of_results
+from gradbench.cli.exports import of_results, require_page, tell_page
 from gradbench.cli.flags import ess_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
-from gradbench.report import files, render, sources
-from gradbench.report.page import Report, page
 from gradbench.results import execute, store
 from gradbench.results.summary import is_failure
 from gradbench.show.plan import plan
@@ -82,9 +80,7 @@ def command(
     if retry and resume is None:
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
-    if report is not None:
-        render.require()
-        files.require_file(Path(report))
+    require_page(report)
     finish_on_signals()
     if resume is not None:
         benchmark = store.read(resume).benchmark
@@ -110,9 +106,7 @@ def command(
     printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
-    if report is not None and outcome.found:
-        files.write_page(Path(report), page(Report([sources.read(outcome.folder, ess)])))
-        click.echo(f"report: {report}", err=True)
+    tell_page(report, outcome, ess)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(is_failure(outcome.found))
