@@ -2,29 +2,29 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gradbench import __version__
-from gradbench.config import loading, planning
+from gradbench.config import planning
 from gradbench.gate.verdict import Comparison
 from gradbench.gate.words import time_per_evaluation, times
 from gradbench.records import to_plain
 from gradbench.report import colours, pictures, render, tables
+from gradbench.report.circumstances import circumstances
 from gradbench.report.material import Material
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS, Picture
 from gradbench.report.pictures import ratios
 from gradbench.report.sources import Source, letters, materials
 from gradbench.report.tables import attribute, text
 from gradbench.results.rows import Row
-from gradbench.results.store import Stored
 from gradbench.results.summary import Summary
 from gradbench.show.comparison import sentences
 from gradbench.show.console import significant
-from gradbench.show.results import Section, count, published_figures, sections, with_interval
+from gradbench.show.results import Section, count, sections, with_interval
 
 # Of a cell, what is shown first; all other columns can be chosen.
 FIRST = (
@@ -92,7 +92,7 @@ def page(report: Report) -> str:
             for i, material in enumerate(made)
             for part in _model(i, material, said.get(material.model, []), report.only, most)
         ),
-        *_circumstances(report.sources),
+        *circumstances(report.sources),
     ]
     return "\n".join(
         [
@@ -277,77 +277,6 @@ def _comparison(i: int, found: Comparison, *, is_drawn: bool) -> str:
             "</div></section>",
         ]
     )
-
-
-def _circumstances(sources: Sequence[Source]) -> Iterator[str]:
-    yield '<section class=model aria-labelledby="how"><h2 id="how">Circumstances</h2>'
-    for source, letter in zip(sources, letters(sources), strict=True):
-        run = f"({letter}) " if letter else ""
-        yield f"<h3>{text(run + source.name)}</h3>"
-        if source.stored is None:
-            yield "<p>Only its table is known: no machine, no config, no density checks.</p>"
-        else:
-            yield from _of_run(source, source.stored, run)
-    yield "</section>"
-
-
-def _of_run(source: Source, stored: Stored, run: str) -> Iterator[str]:
-    machine = dict(stored.machine)
-    versions: Mapping[str, str] = machine.pop("versions", {})
-    if published := stored.benchmark.published:
-        yield f"<p>{text(published_figures(published))}</p>"
-    yield f"<p>Run it again:</p><pre tabindex=0>{text(_again(source))}</pre>"
-    facts = {name.replace("_", " "): value for name, value in machine.items()}
-    yield _list({**facts, **versions})
-    yield from _checks(stored, run)
-    yield (
-        "<details><summary>The config, with all defaults</summary>"
-        f"<pre tabindex=0>{text(loading.dump(stored.benchmark))}</pre></details>"
-    )
-
-
-def _again(source: Source) -> str:
-    config = Path(source.name) / "config.yaml"
-    return f"gradbench run {_quoted(str(config))}"
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
-
-
-def _list(facts: Mapping[str, object]) -> str:
-    items = "".join(f"<div><dt>{text(k)}<dd>{text(v)}</div>" for k, v in facts.items())
-    return f"<dl>{items}</dl>"
-
-
-def _checks(stored: Stored, run: str) -> Iterator[str]:
-    """Yield the density checks: what showed that all samplers had the same density."""
-    if not stored.checks:
-        yield "<p>No density check was made.</p>"
-        return
-    heads = [
-        tables.Head(name, is_number)
-        for name, is_number in (
-            ("model", False), ("points", True), ("largest relative difference of values", True),
-            ("of gradients", True), ("log-density s", True), ("gradient s", True),
-            ("findings", False),
-        )
-    ]  # fmt: skip
-    lines = [
-        [
-            check.model, str(check.n_points), tables.shown(check.value_error),
-            tables.shown(check.gradient_error),
-            tables.shown(check.bare and check.bare.logdensity_s),
-            tables.shown(check.bare and check.bare.gradient_s),
-            "; ".join([*check.findings, *dict.fromkeys(check.notes.values()),
-                       *(f"{name}: {why}" for name, why in check.refused.items())]) or "none",
-        ]
-        for check in stored.checks
-    ]  # fmt: skip
-    yield "<h4>Density checks</h4>"
-    yield tables.table(f"{run}Density checks", heads, lines, keys=[0])
 
 
 def _many(n: int, noun: str) -> str:
