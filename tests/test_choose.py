@@ -14,6 +14,7 @@ import pytest
 from gradbench import compat, samplers
 from gradbench.choose.choose import Choice, Chooser
 from gradbench.choose.entrants import ESS_NOISE, TIME_NOISE, Entrant
+from gradbench.choose.race import Field
 from gradbench.config.benchmark import Gates
 from gradbench.config.planning import Cell
 from gradbench.measure.result import CellResult, Status
@@ -114,10 +115,8 @@ class World:
 
 
 def chosen(world: World, *, budget_s: float = 1000.0, goal: int = GOAL) -> Choice:
-    return Chooser(
-        world, world.entrants(), goal=goal, budget_s=budget_s, gates=Gates(), keep=world.keep,
-        started=0.0, clock=world.clock,
-    ).run()  # fmt: skip
+    field = Field(world, world.entrants(), goal, world.keep, clock=world.clock)
+    return Chooser(field, budget_s=budget_s, gates=Gates(), started=0.0).run()
 
 
 def standing(found: Choice, sampler: str) -> Any:
@@ -265,7 +264,7 @@ def test_the_librarys_own_call_runs(name: str) -> None:
     pm = compat.pymc()
     with pm.Model() as model:
         pm.Normal("x", 0, 1, shape=2)
-    options = samplers.load(name).options.fewest(2).model_copy(update={"draws": 50, "tune": 50})
+    options = samplers.load(name).options().fitted(2).model_copy(update={"draws": 50, "tune": 50})
     code = Template(samplers.load(name).call).substitute(options.model_dump())
     logging.disable(logging.WARNING)
     given: dict[str, Any] = {"model": model}
@@ -288,11 +287,11 @@ NORMAL = "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=
 
 @pytest.mark.slow
 @pytest.mark.smoke
-def test_a_model_is_given_a_sampler(gradbench: Gradbench, model_file: Callable[..., Path]) -> None:
+def test_a_model_is_given_a_sampler(
+    gradbench: Gradbench, model_file: Callable[..., Path], tmp_path: Path
+) -> None:
     """The real thing on a small model: a verdict, a call, a config, and a folder that shows."""
-    model_file(
-        "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=3)\n    return m"
-    )
+    model_file(NORMAL)
     flags = ("--samplers", "pymc_nuts,emcee", "--budget", "2min", "--quiet", "--ess", "200")
     done = gradbench("choose", "./my_model.py", *flags)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -300,6 +299,11 @@ def test_a_model_is_given_a_sampler(gradbench: Gradbench, model_file: Callable[.
     assert "to 200 effective draws" in done.stdout
     assert "samplers agree" in done.stdout
     assert "replicates: 5" in done.stdout
+    (race,) = (tmp_path / "results" / "choose-my_model").iterdir()
+    assert gradbench("show", race).returncode == 0
+    refused = gradbench("run", "--resume", race)
+    assert refused.returncode == 2
+    assert "run gradbench choose again" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -313,9 +317,7 @@ def test_mistakes_are_one_message(
     gradbench: Gradbench, model_file: Callable[..., Path], words: list[str], said: str
 ) -> None:
     """With exit code 2."""
-    model_file(
-        "def model():\n    with pm.Model() as m:\n        pm.Normal('x', shape=3)\n    return m"
-    )
+    model_file(NORMAL)
     done = gradbench("choose", "./my_model.py", *words, "--quiet")
     assert done.returncode == 2
     assert said in done.stderr

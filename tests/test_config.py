@@ -81,11 +81,6 @@ REFUSED = {
         "walkers: 8",
         "bad.yaml:6:23: samplers.emcee.walkers: must be at most 100,000, not 100001",
     ),
-    "no walkers": (
-        "{use: emcee}",
-        "{use: emcee, walkers: 8}",
-        "bad.yaml:6:3: samplers.emcee.walkers: is missing",
-    ),
     "an unknown sampler": (
         "use: emce,",
         "use: emcee,",

@@ -198,7 +198,7 @@ class TestOutside:
     def test_step_methods_are_probed_from_inside(self, edged: Target, name: str) -> None:
         """Differences are taken between points inside, though variables move one by one."""
         sampler = samplers.load(name)
-        built = sampler.build(edged, sampler.options.fewest(2))
+        built = sampler.build(edged, sampler.options().fitted(2))
         at = density_check.points(edged)
         check = density_check.check_density(
             "model", at, {name: density_check.probe(built, edged, at)}

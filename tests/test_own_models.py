@@ -204,7 +204,7 @@ def test_what_suits_a_function(kind: str, name: str) -> None:
     if samplers.remedy(name) is not None:
         pytest.skip("not installed")
     sampler = samplers.load(name)
-    options = sampler.options.fewest(2)
+    options = sampler.options().fitted(2)
     reason = sampler.unsuited(of_kind(kind), options)
     needs_prior = name in {"dynesty", "pymc_smc"}
     if needs_prior or name.startswith("stan_"):
@@ -394,8 +394,10 @@ def test_samplers_run_on_a_program(name: str) -> None:
     if (remedy := samplers.remedy(name)) is not None:
         pytest.skip(remedy)
     target, sampler = of_stan(), samplers.load(name)
-    options = sampler.options.fewest(target.ndim).model_copy(
-        update={"tune": 1000 if name == "emcee" else 300, "draws": 500}
+    options = (
+        sampler.options()
+        .fitted(target.ndim)
+        .model_copy(update={"tune": 1000 if name == "emcee" else 300, "draws": 500})
     )
     assert sampler.unsuited(target, options) is None
     built = sampler.build(target, options)
@@ -592,6 +594,65 @@ def test_the_copy_is_found_and_listed(
     assert "mine-data" in shown.stdout
     assert "A hierarchy of two" in shown.stdout
     assert "mine-bare" not in shown.stdout
+
+
+@needs_posteriordb
+@needs_stan
+@pytest.mark.slow
+def test_a_whole_copy_is_run(
+    config: Write, database: Path, gradbench: Gradbench, tmp_path: Path
+) -> None:
+    """Each posterior ends with a status: one without data, one whose program is broken, too."""
+    posterior = {"model_name": "mine", "data_name": "data", "reference_posterior_name": None}
+    broken = {
+        "name": "broken",
+        "model_implementations": {"stan": {"model_code": "models/stan/broken.stan"}},
+    }
+    texts = {
+        "posteriors/broken-data.json": {**posterior, "name": "broken-data", "model_name": "broken"},
+        "posteriors/mine-lost.json": {**posterior, "name": "mine-lost", "data_name": "lost"},
+        "posteriors/mine-out.json": {**posterior, "name": "mine-out"},
+        "models/info/broken.info.json": broken,
+        "data/info/lost.info.json": {"name": "lost", "data_file": "data/data/lost.json"},
+    }
+    for name, content in texts.items():
+        (database / name).write_text(json.dumps(content))
+    (database / "models" / "stan" / "broken.stan").write_text("parameters { real x")
+    some = {"use": "posteriordb:*", "posteriordb": "copy", "exclude": ["*-out"]}
+    path = config(models={"all": some}, samplers={"walk": {"use": "pymc_metropolis", "draws": 500}})
+    done = gradbench("run", path, "--quiet")
+    assert done.returncode == 1, done.stderr + done.stdout
+    (folder,) = (tmp_path / "results" / "small").iterdir()
+    stored = store.read(folder)
+    found = {result.cell.model: result for result in stored.results}
+    assert sorted(found) == ["broken-data", "mine-bare", "mine-data", "mine-lost"]
+    assert {found[name].status for name in ("broken-data", "mine-lost")} == {"failed"}
+    assert "lost.json" in found["mine-lost"].reason
+    assert all(found[name].measured is not None for name in ("mine-bare", "mine-data"))
+    (folder / "cells" / f"{found['mine-lost'].cell.id}.json").unlink()
+    assert gradbench("run", "--resume", folder, "--quiet").returncode == 1
+    assert len(store.read(folder).results) == 4
+
+
+@needs_posteriordb
+@pytest.mark.usefixtures("database")
+def test_a_pattern_names_posteriors(config: Write, gradbench: Gradbench) -> None:
+    """A label for each; what matches nothing, or isn't for a pattern, is a mistake that is told."""
+    flags = ("--samplers", "pymc_nuts,emcee", "--posteriordb", "copy", "--dry-run")
+    named = gradbench("run", "--models", "posteriordb:mine*", *flags, "--set", "replicates=1")
+    assert named.returncode == 0, named.stderr
+    assert "4 cells; nothing was run" in named.stdout
+    assert "mine-bare" in named.stdout
+    for entry, said in (
+        ({"use": "posteriordb:x*"}, "models.all.use: no posterior in"),
+        ({"use": "posteriordb:*", "exclude": ["*"]}, "matches '*' and is not left out"),
+        ({"use": "posteriordb:*", "params": {"n": 1}}, "models.all.params: a posterior of"),
+        ({"use": "posteriordb:mine-data", "exclude": ["*"]}, "exclude: belongs to a pattern"),
+    ):
+        done = gradbench("run", config(models={"all": {**entry, "posteriordb": "copy"}}))
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    twice = {label: {"use": "posteriordb:*", "posteriordb": "copy"} for label in ("a", "b")}
+    assert "is a model of this config already" in gradbench("run", config(models=twice)).stderr
 
 
 @needs_posteriordb

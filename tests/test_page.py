@@ -108,8 +108,9 @@ def test_every_column_can_be_chosen() -> None:
 
 def test_hostile_text_is_text() -> None:
     """It is shown as it is: no tag, no script and no attribute comes of it."""
-    calm, spoilt = Parsed(page(Report([source("nuts")]))), Parsed(page(hostile()))
-    assert {*spoilt.tags} <= {*calm.tags} | {"nav"}
+    two = Report([source("nuts"), source("סמפלר", model="other")], only=["cost"])
+    calm, spoilt = Parsed(page(two)), Parsed(page(replace(hostile(), only=["cost", "error"])))
+    assert {*spoilt.tags} <= {*calm.tags}
     assert spoilt.tags.count("script") == 1 + 2  # the page's own, and the cells of each model
     assert "onload" not in {name for name, _ in spoilt.attributes}
     assert HOSTILE[0] in spoilt.text
@@ -120,6 +121,14 @@ def test_a_title_is_what_was_asked_for() -> None:
     html = page(Report([source("nuts")], title="Which <one>?"))
     assert "<title>Which &lt;one&gt;?</title>" in html
     assert "<h1>Which &lt;one&gt;?</h1>" in html
+
+
+def test_a_large_page_has_fewer_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model's first ones, and the names of those that are left out."""
+    monkeypatch.setattr("gradbench.report.page.MOST_PICTURES", 2)
+    text = Parsed(page(Report([source("nuts"), source("nuts", model="other")]))).text
+    assert text.count("What one effective sample costs") == 2
+    assert text.count("Left out of so large a page: where, times") == 2
 
 
 @pytest.mark.parametrize("version", GOLDEN)

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gradbench import samplers
 from gradbench.measure.result import CellResult
 from gradbench.results import store
 
@@ -156,6 +157,16 @@ def test_refuses_to_start_from_draws_that_cant_be_made(
     done = gradbench("run", config(models={"mine": {"use": "./my_model.py"}}, init="reference"))
     assert (done.returncode, (tmp_path / "results").exists()) == (2, False)
     assert "init: reference needs exact draws" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "ndim", "expected"),
+    [({}, 7, 14), ({}, 1, 4), ({"moves": "snooker"}, 1, 8), ({"walkers": 30}, 7, 30)],
+)
+def test_walkers_fit_the_dimension(given: dict[str, Any], ndim: int, expected: int) -> None:
+    """Where a config names none there are as many as dimension and moves need."""
+    options = samplers.load("emcee").options(**given).fitted(ndim)
+    assert options.n_starts == expected
 
 
 def test_refuses_too_few_walkers(config: Write, gradbench: Run, tmp_path: Path) -> None:

@@ -132,6 +132,32 @@ def test_a_death_before_sampling_costs_nothing(do: str, play: Play) -> None:
     assert script.times == 0
 
 
+def test_the_target_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samplers that come in later calls are held to what the first one's worker found of it."""
+    monkeypatch.setattr(workers, "Worker", Scripted)
+    monkeypatch.setattr(nursery, "CAN_FORK", False)
+    asked = []
+
+    def script(do: str, arguments: dict[str, Any]) -> Any:
+        if do == "probe":
+            asked.append(arguments["with_target"])
+            return PROBE if arguments["with_target"] else {"values": [1.0], "slopes": None}
+        if do == "sample":
+            raise Stopped("failed", "no draws here")
+        return None
+
+    monkeypatch.setattr(Scripted, "script", staticmethod(script))
+    cells = planning.cells(BENCHMARK)
+    found = []
+    with made() as running:
+        running.preflight(cells)
+        for label in ("a", "b"):
+            some = [cell for cell in cells if cell.sampler == label]
+            found += [check for check in running.run(some) if isinstance(check, DensityCheck)]
+    assert asked == [True, False]
+    assert [check.signature for check in found] == [found[0].signature] * 2
+
+
 @pytest.mark.parametrize("do", ["build", "probe"])
 def test_a_second_death_gives_up(do: str, play: Play) -> None:
     """Of a sampler whose workers die again and again no cell runs, and the reason says why."""

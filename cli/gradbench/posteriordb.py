@@ -1,6 +1,8 @@
 """Posteriors of a local copy of posteriordb: a Stan program, its data, its reference draws."""
 
 import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,27 @@ def find(name: str, home: Path) -> Path:
             f" ('gradbench list models --posteriordb {home}' shows those with reference draws)"
         )
     return path
+
+
+def is_pattern(use: str) -> bool:
+    """Return whether a model's ``use`` names posteriors by ``*``, ``?`` or ``[``."""
+    return use.startswith(PREFIX) and any(sign in use for sign in "*?[")
+
+
+def matching(pattern: str, home: Path, *, exclude: Sequence[str] = ()) -> list[str]:
+    """Return the names of a copy's posteriors that match, sorted, without those left out.
+
+    Args:
+        pattern: of names, with ``*``, ``?`` and ``[``.
+        home: the copy's ``posterior_database`` folder.
+        exclude: patterns of those that are left out.
+    """
+    names = sorted(path.stem for path in (home / "posteriors").glob("*.json"))
+    return [
+        name
+        for name in names
+        if fnmatchcase(name, pattern) and not any(fnmatchcase(name, out) for out in exclude)
+    ]
 
 
 def about(home: Path) -> dict[str, tuple[int, str]]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,10 +74,9 @@ class Options(BaseModel):
         """What the target is compiled to, if not to the sampler's own backend."""
         return self.backend
 
-    @classmethod
-    def fewest(cls, ndim: int) -> "Options":  # noqa: ARG003 - for those that need it
-        """Return the defaults, and the least that a target of this dimension takes of the rest."""
-        return cls()
+    def fitted(self, ndim: int) -> Self:  # noqa: ARG002 - for those that need it
+        """Return them as a target of this dimension is sampled with them: None is filled in."""
+        return self
 
 
 Chosen = TypeVar("Chosen", bound=Options)

@@ -1,10 +1,8 @@
 """The choice: a race, agreement of those it leaves, and the winner's price on fresh replicates."""
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from gradbench.choose.entrants import (
     predicted,
     under_one_label,
 )
-from gradbench.choose.race import PRECISE, Clock, Found, Race, Runs, leader
+from gradbench.choose.race import PRECISE, Field, Race, leader
 from gradbench.config.benchmark import Gates
 from gradbench.measure.result import COSTED, CellResult
 from gradbench.results.summarize import summarize
@@ -89,43 +87,18 @@ class Chooser:
     """Races entrants and confirms the winner.
 
     Args:
-        runner: runs cells.
-        entrants: who takes part.
-        goal: effective draws of the worst parameter.
+        field: who runs.
         budget_s: wall seconds for all of it, from ``started`` on the clock.
         gates: when a result is not trusted.
-        keep: is given all that was found, at once.
-        save_to: the folder for draws, None for none.
         started: on the clock; now by default.
-        clock: monotonic seconds.
     """
 
     def __init__(
-        self,
-        runner: Runs,
-        entrants: Sequence[Entrant],
-        *,
-        goal: int,
-        budget_s: float,
-        gates: Gates,
-        keep: Callable[[Found], None],
-        save_to: Path | None = None,
-        started: float | None = None,
-        clock: Clock = time.monotonic,
+        self, field: Field, *, budget_s: float, gates: Gates, started: float | None = None
     ) -> None:
-        begin = clock() if started is None else started
-        self._runner, self._entrants, self._goal, self._gates = runner, entrants, goal, gates
-        self._keep, self._save_to, self._clock = keep, save_to, clock
-        self._until = begin + budget_s
-        self._race = Race(
-            runner,
-            entrants,
-            goal=goal,
-            until=begin + RACE * budget_s,
-            keep=keep,
-            save_to=save_to,
-            clock=clock,
-        )
+        begin = field.clock() if started is None else started
+        self._field, self._gates, self._until = field, gates, begin + budget_s
+        self._race = Race(field, until=begin + RACE * budget_s)
         self._fresh: dict[str, list[CellResult]] = {}
 
     def run(self) -> Choice:
@@ -133,7 +106,7 @@ class Chooser:
         is_interrupted = False
         try:
             self._race.run()
-            self._runner.until = self._until
+            self._field.runner.until = self._until
             while (best := self._best(self._summaries())) and best.sampler not in self._fresh:
                 self._confirm(best)
         except KeyboardInterrupt:
@@ -143,8 +116,8 @@ class Chooser:
     def _best(self, found: Mapping[str, Summary]) -> Entrant | None:
         """Return who is the fastest of those that nothing speaks against."""
         return leader(
-            [e for e in self._entrants if e.results and found[e.sampler].status in COSTED],
-            self._goal,
+            [e for e in self._field.entrants if e.results and found[e.sampler].status in COSTED],
+            self._field.goal,
         )
 
     def _confirm(self, best: Entrant) -> None:
@@ -154,19 +127,18 @@ class Chooser:
         todo = () if length is None else best.fresh[length]
         as_one = [under_one_label(cell, best.sampler) for cell in todo]
         planned = {cell.replicate: cell for cell in todo}
-        for found in self._runner.run(as_one, self._save_to, stays_warm=True):
-            if isinstance(found, CellResult):
-                whole = best.as_planned(found, planned[found.cell.replicate])
-                self._keep(whole)
-                if not (found.status == "timeout" and self._clock() >= self._until):
-                    fresh.append(whole)
+        for found in self._field.ran(as_one):
+            whole = best.as_planned(found, planned[found.cell.replicate])
+            self._field.keep(whole)
+            if not (found.status == "timeout" and self._field.clock() >= self._until):
+                fresh.append(whole)
 
     def _affordable(self, best: Entrant) -> int | None:
         """Return the round whose replicates can be judged and are done in time, or None.
 
         The first one that is precise, where there is one; else the longest.
         """
-        left = CAUTION * (self._until - self._clock())
+        left = CAUTION * (self._until - self._field.clock())
         spent, own = best.timings[-1], best.prediction
         chosen = None
         for length in range(len(best.fresh)):
@@ -185,11 +157,11 @@ class Chooser:
         """Return each sampler's summary of its longest run, or of its fresh replicates."""
         shown = [
             replace(result, cell=under_one_label(result.cell, entrant.sampler))
-            for entrant in self._entrants
+            for entrant in self._field.entrants
             if entrant.longest is not None
             for result in self._fresh.get(entrant.sampler) or [entrant.longest]
         ]
-        found = summarize(shown, gates=self._gates, ess_goal=self._goal)
+        found = summarize(shown, gates=self._gates, ess_goal=self._field.goal)
         # Of fresh replicates the one that speaks most against the sampler.
         worst: dict[str, Summary] = {}
         for summary in found:
@@ -202,18 +174,18 @@ class Chooser:
         found = self._summaries()
         best = self._best(found)
         standings = sorted(
-            (self._standing(entrant, found.get(entrant.sampler)) for entrant in self._entrants),
+            (self._standing(one, found.get(one.sampler)) for one in self._field.entrants),
             key=lambda standing: (
                 standing.seconds is None,
                 standing.seconds.estimate if standing.seconds else 0.0,
             ),
         )
-        bare = Choice(self._goal, tuple(standings))
+        bare = Choice(self._field.goal, tuple(standings))
         if best is None or (own := best.prediction) is None:
             return bare
         rivals = {
             e.sampler: rival
-            for e in self._entrants
+            for e in self._field.entrants
             if e is not best
             and (rival := e.prediction) is not None
             and found[e.sampler].status in COSTED
@@ -231,7 +203,7 @@ class Chooser:
             ties=ties,
             behind=behind,
             leads=tuple(fastest(lines)),
-            n_draws=_needed(best, own, self._goal),
+            n_draws=_needed(best, own, self._field.goal),
         )
 
     def _price(self, best: Entrant, own: Prediction) -> tuple[Interval, int]:
@@ -245,7 +217,7 @@ class Chooser:
             return self._interval(own), 0
         if len(fresh) == 1:
             return self._interval(fresh[0]), 1
-        seconds = np.array([one.seconds(self._goal) for one in fresh])
+        seconds = np.array([one.seconds(self._field.goal) for one in fresh])
         return Interval(*diagnostics.geometric_mean_interval(seconds)), len(fresh)
 
     def _standing(self, entrant: Entrant, summary: Summary | None) -> Standing:
@@ -262,11 +234,11 @@ class Chooser:
         )
 
     def _interval(self, own: Prediction) -> Interval:
-        return Interval(*(own.seconds(self._goal, z) for z in (0.0, -Z, Z)))
+        return Interval(*(own.seconds(self._field.goal, z) for z in (0.0, -Z, Z)))
 
     def _ratio(self, rival: Prediction, own: Prediction) -> Interval:
-        log = np.log(rival.seconds(self._goal) / own.seconds(self._goal))
-        half = Z * np.hypot(rival.log_sd(self._goal), own.log_sd(self._goal))
+        log = np.log(rival.seconds(self._field.goal) / own.seconds(self._field.goal))
+        half = Z * np.hypot(rival.log_sd(self._field.goal), own.log_sd(self._field.goal))
         return Interval(*(float(np.exp(bound)) for bound in (log, log - half, log + half)))
 
 

@@ -1,16 +1,15 @@
 """Who takes part: each sampler's cells, a round each, and what its runs say so far."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from gradbench import samplers
 from gradbench.config import loading, planning
 from gradbench.config.benchmark import Benchmark, Limits, ModelEntry
+from gradbench.config.patterns import label_of
 from gradbench.config.planning import Cell
 from gradbench.measure.check_model import Examination
 from gradbench.measure.result import COSTED, CellResult, Measured, counted
@@ -179,30 +178,26 @@ def planned(
     plain = {
         "name": f"choose-{name}",
         "models": {name: {**model.model_dump(exclude_defaults=True), "init": start}},
-        "samplers": {_label(use): _entry(use, found.ndim) for use in uses},
+        "samplers": {label_of(use): _entry(use, found.ndim) for use in uses},
         "replicates": 1 + N_CONFIRMING,
         "limits": {"timeout": limits.timeout},
     }
     return loading.of_values(plain, name="gradbench choose")
 
 
-def _label(use: str) -> str:
-    return use if use in samplers.names() else re.sub(r"[^A-Za-z0-9_.+-]", "-", Path(use).stem)
-
-
 def _entry(use: str, ndim: int) -> dict[str, object]:
     """Return a sampler's entry: defaults, as many walkers as it needs, a round to each length."""
     if use not in samplers.names():
         return {"use": use, "sweep": {"draws": _lengths(FIRST)}}
-    options = samplers.load(use).options.fewest(ndim)
+    options = samplers.load(use).options()
     first = FIRST if options.tune else options.draws
-    return {"use": use, **required(options), "sweep": {"draws": _lengths(first)}}
+    return {"use": use, **fitting(options, ndim), "sweep": {"draws": _lengths(first)}}
 
 
-def required(options: Options) -> dict[str, object]:
-    """Return those of the options that have no default."""
-    fields = type(options).model_fields.items()
-    return {name: getattr(options, name) for name, about in fields if about.is_required()}
+def fitting(options: Options, ndim: int) -> dict[str, object]:
+    """Return those of the options that a dimension decides."""
+    fitted = options.fitted(ndim).model_dump()
+    return {name: value for name, value in fitted.items() if value != getattr(options, name)}
 
 
 def _lengths(first: int) -> list[int]:

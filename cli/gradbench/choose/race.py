@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -34,43 +35,53 @@ class Runs(Protocol):
         """Yield density checks and each cell's result as it is finished."""
 
 
-class Race:
-    """Rounds until one is left, all are as precise as they need be, or the time is up.
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Who runs, to what end, and what is done with what they show.
 
-    Args:
-        runner: runs cells, and ends a running one at ``until``.
+    Attributes:
+        runner: runs cells, and ends a running one at its ``until``.
         entrants: in the order in which they run the first round.
         goal: effective draws of the worst parameter to which the time is predicted.
-        until: when it ends, on the clock.
         keep: is given all that was found, at once.
         save_to: the folder for draws, None for none.
         clock: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        runner: Runs,
-        entrants: Sequence[Entrant],
-        *,
-        goal: int,
-        until: float,
-        keep: Callable[[Found], None],
-        save_to: Path | None = None,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        self._runner = runner
-        self._entrants = entrants
-        self._goal = goal
+    runner: Runs
+    entrants: Sequence[Entrant]
+    goal: int
+    keep: Callable[[Found], None]
+    save_to: Path | None = None
+    clock: Clock = time.monotonic
+
+    def ran(self, cells: Sequence[Cell]) -> Iterator[CellResult]:
+        """Yield each cell's result as it is finished; what else is found is kept."""
+        for found in self.runner.run(cells, self.save_to, stays_warm=True):
+            if isinstance(found, CellResult):
+                yield found
+            else:
+                self.keep(found)
+
+
+class Race:
+    """Rounds until one is left, all are as precise as they need be, or the time is up.
+
+    Args:
+        field: who runs.
+        until: when it ends, on the clock.
+    """
+
+    def __init__(self, field: Field, *, until: float) -> None:
+        self._field = field
         self._until = until
-        self._keep = keep
-        self._save_to = save_to
-        self._clock = clock
-        self._z = float(stats.norm.isf(WRONGLY_DROPPED / (ROUNDS * max(1, len(entrants)))))
+        n_looks = ROUNDS * max(1, len(field.entrants))
+        self._z = float(stats.norm.isf(WRONGLY_DROPPED / n_looks))
 
     def run(self) -> None:
         """Run it to its end; every entrant says how it ended."""
-        self._runner.until = self._until
-        while running := [entrant for entrant in self._entrants if entrant.is_in]:
+        self._field.runner.until = self._until
+        while running := [entrant for entrant in self._field.entrants if entrant.is_in]:
             if self._is_decided(running):
                 break
             self._round(running)
@@ -81,11 +92,11 @@ class Race:
         known = [one for one in found if one is not None]
         if len(known) < len(found):
             return False
-        return len(known) == 1 or all(one.ess >= max(PRECISE, self._goal) for one in known)
+        return len(known) == 1 or all(one.ess >= max(PRECISE, self._field.goal) for one in known)
 
     def _round(self, running: Sequence[Entrant]) -> None:
         todo = []
-        left = self._until - self._clock()
+        left = self._until - self._field.clock()
         # The quickest first: whoever is behind them when time is up would have cost the most.
         for entrant in sorted(running, key=lambda entrant: entrant.next_s):
             if entrant.next_s > left:
@@ -99,47 +110,44 @@ class Race:
         # One after the other, so that the first are done before the last have compiled, and none
         # takes the time of all.
         for n_left, entrant in zip(range(len(todo), 0, -1), todo, strict=True):
-            left = self._until - self._clock()
+            left = self._until - self._field.clock()
             if left <= 0:
                 entrant.end("time was up")
                 continue
             share = min(HALF, max(SHARES / n_left, QUARTER)) if n_left > 1 else 1.0
-            self._runner.until = self._clock() + share * left
+            self._field.runner.until = self._field.clock() + share * left
             self._ran([entrant])
-        self._runner.until = self._until
+        self._field.runner.until = self._until
 
     def _ran(self, todo: Sequence[Entrant]) -> None:
         by_label = {entrant.sampler: entrant for entrant in todo}
         cells = [under_one_label(entrant.next_cell, entrant.sampler) for entrant in todo]
-        for found in self._runner.run(cells, self._save_to, stays_warm=True):
-            if isinstance(found, DensityCheck):
-                self._keep(found)
-                continue
+        for found in self._field.ran(cells):
             entrant = by_label[found.cell.sampler]
             planned = entrant.as_planned(found, entrant.next_cell)
-            self._keep(planned)
+            self._field.keep(planned)
             entrant.results.append(planned)
-            if found.status == "timeout" and self._clock() >= self._runner.until:
-                is_over = self._clock() >= self._until
+            if found.status == "timeout" and self._field.clock() >= self._field.runner.until:
+                is_over = self._field.clock() >= self._until
                 entrant.end("time was up" if is_over else "more than its share of the time")
             elif found.status in UNFINISHED | NEVER_COSTED:
                 entrant.end(f"{found.status}: {found.reason}" if found.reason else found.status)
 
     def _drop(self) -> None:
         """End who is proven slower than the best, or has spent so long that it must be."""
-        best = leader(self._entrants, self._goal)
+        best = leader(self._field.entrants, self._field.goal)
         foretold = None if best is None else best.prediction
         if best is None or foretold is None:
             return
-        bound = foretold.seconds(self._goal, self._z)
-        whole = TOO_LONG * foretold.seconds(self._goal)
-        for entrant in self._entrants:
+        bound = foretold.seconds(self._field.goal, self._z)
+        whole = TOO_LONG * foretold.seconds(self._field.goal)
+        for entrant in self._field.entrants:
             if not entrant.is_in or entrant is best:
                 continue
             own = entrant.prediction
             if entrant.fixed_s > bound:
                 entrant.end(f"compile and warm-up alone take longer than {best.sampler} in all")
-            elif own is not None and own.seconds(self._goal, -self._z) > bound:
+            elif own is not None and own.seconds(self._field.goal, -self._z) > bound:
                 entrant.end(f"slower than {best.sampler}")
             elif own is None and entrant.spent_s > whole:
                 entrant.end(f"no answer yet in {TOO_LONG:g} times the time of {best.sampler}")

@@ -9,7 +9,7 @@ import click
 from gradbench import records, samplers
 from gradbench.choose.choose import Chooser
 from gradbench.choose.entrants import entered, planned, under_one_label
-from gradbench.choose.race import Found
+from gradbench.choose.race import Field, Found
 from gradbench.cli import INTERRUPTED, finish_on_signals
 from gradbench.cli.exports import exported
 from gradbench.cli.flags import ess_option, limits_of, results_option, source_options
@@ -91,19 +91,14 @@ def command(
     with Display(is_quiet=quiet) as display, Runner(benchmark, display) as running:
         running.until = started + limits.timeout_s
         running.preflight(firsts, must_suit="any")
-        about = {"machine": machine.describe(), "models": execute.fingerprints(firsts)}
+        models = execute.fingerprints(firsts)
+        about = {"machine": machine.describe(), "models": models, "is_race": True}
         folder = store.create(root, benchmark, about)
         keeper = _Keeper(folder)
         with store.locked(folder):
+            field = Field(running, entrants, ess, keeper.keep, folder.draws if save_draws else None)
             chosen = Chooser(
-                running,
-                entrants,
-                goal=ess,
-                budget_s=limits.timeout_s,
-                gates=benchmark.gates,
-                keep=keeper.keep,
-                save_to=folder.draws if save_draws else None,
-                started=started,
+                field, budget_s=limits.timeout_s, gates=benchmark.gates, started=started
             ).run()
             execute.tabulate(folder, ess)
     printed = exported((json, lambda: records.to_json(chosen)))

@@ -7,13 +7,11 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import of_results
+from gradbench.cli.exports import of_results, require_page, tell_page
 from gradbench.cli.flags import ess_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
-from gradbench.report import files, render, sources
-from gradbench.report.page import Report, page
 from gradbench.results import execute, store
 from gradbench.results.summary import is_failure
 from gradbench.show.plan import plan
@@ -23,6 +21,9 @@ from gradbench.show.results import outcome as show_outcome
 
 @click.command("run")
 @click.argument("source", metavar="CONFIG", required=False)
+@click.option("--models", metavar="A,B,...", help="Instead of CONFIG: these models, ...")
+@click.option("--samplers", metavar="A,B,...", help="... and these samplers, at their defaults.")
+@click.option("--posteriordb", metavar="PATH", help="A copy of posteriordb, for --models.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--only", multiple=True, metavar="LABEL", help="Run only this model or sampler.")
 @click.option("--dry-run", is_flag=True, help="Print the cells; run nothing.")
@@ -43,6 +44,9 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
     source: str | None,
+    models: str | None,
+    samplers: str | None,
+    posteriordb: str | None,
     overrides: Sequence[str],
     only: Sequence[str],
     dry_run: bool,
@@ -57,17 +61,26 @@ def command(
     ess: int,
     quiet: bool,
 ) -> int:
-    """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs."""
-    if (source is None) == (resume is None):
-        raise click.UsageError("give a CONFIG to run, or --resume RESULTS to finish a run")
+    """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs.
+
+    Models and samplers are named as ``use`` of a config names them: --models posteriordb:*
+    --samplers nutpie,emcee runs both on each posterior.
+    """
+    named = models is not None or samplers is not None
+    if (source is not None) + (resume is not None) + named != 1:
+        raise click.UsageError(
+            "give a CONFIG to run, --models and --samplers, or --resume RESULTS to finish a run"
+        )
+    if named and (models is None or samplers is None):
+        raise click.UsageError("--models needs --samplers, and they need --models")
+    if posteriordb is not None and not named:
+        raise click.UsageError("--posteriordb is for --models; a config has posteriordb: PATH")
     if resume is not None and (overrides or only or dry_run or skip_missing):
         raise click.UsageError("--resume takes the config of the run it finishes")
     if retry and resume is None:
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
-    if report is not None:
-        render.require()
-        files.require_file(Path(report))
+    require_page(report)
     finish_on_signals()
     if resume is not None:
         benchmark = store.read(resume).benchmark
@@ -76,7 +89,12 @@ def command(
                 resume, display, save_draws=save_draws, retry=again, ess_goal=ess
             )
     else:
-        benchmark = loading.only(loading.load(str(source), overrides), only)
+        whole = (
+            loading.load(source, overrides)
+            if source is not None
+            else loading.of_names(str(models), str(samplers), overrides, copy=posteriordb)
+        )
+        benchmark = loading.only(whole, only)
         if skip_missing:
             benchmark, remedies = loading.installed(benchmark)
             for label, remedy in remedies.items():
@@ -88,9 +106,7 @@ def command(
     printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
-    if report is not None and outcome.found:
-        files.write_page(Path(report), page(Report([sources.read(outcome.folder, ess)])))
-        click.echo(f"report: {report}", err=True)
+    tell_page(report, outcome, ess)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(is_failure(outcome.found))

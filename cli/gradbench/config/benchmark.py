@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gradbench import models, posteriordb, samplers
+from gradbench.errors import ModelError
 from gradbench.samplers._asked import Chosen, ask
 from gradbench.target.starts import Init
 
@@ -54,7 +55,8 @@ class ModelEntry(_Map):
     """A model: where it is, its parameters, and those that a sweep varies."""
 
     use: str = Field(
-        description="name of a shipped model, path of a .py or .stan file, or posteriordb:NAME"
+        description="name of a shipped model, path of a .py or .stan file, or posteriordb:NAME,"
+        " where * stands for every posterior"
     )
     data: str | None = Field(None, description="path of a Stan program's data, a JSON file")
     posteriordb: str | None = Field(None, description="path of a copy of posteriordb")
@@ -63,6 +65,12 @@ class ModelEntry(_Map):
     init: Init | None = Field(None, description="where this model's runs start, if not as others")
     parameters: list[str] = Field(
         [], description="which quantities count: names, with * and ?; ~NAME is left out"
+    )
+    exclude: list[str] = Field(
+        [], description="posteriors that a pattern leaves out: names, with * and ?"
+    )
+    may_fail: bool = Field(
+        False, description="where it can't be built, that is the status of its cells, no more"
     )
 
     def source(self, folder: Path) -> models.Source:
@@ -73,6 +81,22 @@ class ModelEntry(_Map):
         """
         found = models.find(self.use, folder, database=self.posteriordb)
         return found if self.data is None else models.with_data(found, self.data, folder)
+
+    def pinned(self) -> models.Source:
+        """Return where it is, held to what its files are now.
+
+        One that may fail is not, where its files can't all be read: its cells will say so.
+
+        Raises:
+            ModelError: there is no such model, or a file of it can't be read.
+        """
+        source = self.source(Path())
+        try:
+            return source.pinned
+        except ModelError:
+            if not self.may_fail:
+                raise
+            return source
 
     def absolute(self, folder: Path) -> "ModelEntry":
         """Return it with absolute paths, those from the environment written out."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gradbench import models, posteriordb
 from gradbench.config.benchmark import DEFAULT_INIT, Benchmark, ModelEntry, SamplerEntry
+from gradbench.config.patterns import LONGEST, expanded, label_of
 from gradbench.config.problems import invalid, not_a_config, refuse, unfit
 from gradbench.config.yaml_source import MAX_BYTES, Document
 from gradbench.errors import ConfigError, SamplerError, did_you_mean
@@ -91,6 +92,44 @@ def of_values(
         ConfigError: it can't be used; the message has ``name`` and the key.
     """
     return _read(Document.of(values, name), Path(), overrides)
+
+
+def of_names(
+    models: str, samplers: str, overrides: Overrides = (), *, copy: str | None = None
+) -> Benchmark:
+    """Return the benchmark of models and samplers at their defaults, paths from the current folder.
+
+    Args:
+        models: as ``use`` names them, with commas between them.
+        samplers: likewise.
+        overrides: of the config that they make.
+        copy: the path of a copy of posteriordb, for posteriors.
+
+    Raises:
+        ConfigError: there is no such model or sampler, or two would have one label.
+    """
+    of_posterior = {} if copy is None else {"posteriordb": copy}
+    values: dict[str, Any] = {
+        "name": "posteriordb",
+        "models": {
+            label: {"use": use, **(of_posterior if use.startswith(posteriordb.PREFIX) else {})}
+            for label, use in _named(models, "--models").items()
+        },
+        "samplers": {label: {"use": use} for label, use in _named(samplers, "--samplers").items()},
+    }
+    if not any(map(posteriordb.is_pattern, models.split(","))):
+        values["name"] = "-".join(values["models"])[:LONGEST]
+    return of_values(values, overrides, name="command line")
+
+
+def _named(uses: str, flag: str) -> dict[str, str]:
+    """Return what a flag names with commas between them, by label."""
+    found: dict[str, str] = {}
+    for use in filter(None, map(str.strip, uses.split(","))):
+        if (label := label_of(use)) in found:
+            raise ConfigError(f"{flag} {uses}: two of them would be called {label}")
+        found[label] = use
+    return found
 
 
 def model(
@@ -236,7 +275,7 @@ def _read(document: Document, folder: Path, overrides: Overrides) -> Benchmark:
     else:
         for assignment in overrides:
             document.override(assignment)
-    benchmark = _validate(document)
+    benchmark = expanded(_validate(document), document, folder)
     refuse(unfit(benchmark, document, folder))
     return _resolve(benchmark, folder)
 

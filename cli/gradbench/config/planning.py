@@ -164,7 +164,7 @@ def _models(
     benchmark: Benchmark,
 ) -> Iterator[tuple[str, ModelEntry, dict[str, Any], Source]]:
     for label, entry in benchmark.models.items():
-        source = entry.source(Path()).pinned
+        source = entry.pinned()
         for suffix, point in points(entry.sweep):
             yield label + suffix, entry, {**entry.params, **point}, source
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from gradbench.config.benchmark import (
     SamplerEntry,
     Sweep,
 )
+from gradbench.config.patterns import label_of
 from gradbench.config.yaml_source import Document, Key, kind
 from gradbench.errors import ConfigError, ModelError, SamplerError, did_you_mean
 from gradbench.samplers._asked import ask
@@ -102,8 +102,7 @@ def unfit(benchmark: Benchmark, document: Document, folder: Path) -> Iterator[Co
 
 def not_a_config(model: str) -> str:
     """Return what to type where a model stands in a config's place."""
-    stem = Path(model.removeprefix(posteriordb.PREFIX)).stem
-    label = re.sub(r"[^A-Za-z0-9_.+-]", "_", stem).lstrip("_.+-")[:64] or "mine"
+    label = label_of(model)
     use = json.dumps(model, ensure_ascii=False)  # which YAML reads as it is meant
     return (
         f"{model}: this is a model, and a config is wanted: a file that names models and samplers."

@@ -99,4 +99,4 @@ def model_of(
     name = use if use in models.names() else Path(use.removeprefix(posteriordb.PREFIX)).stem
     point = ",".join(f"{key}={value}" for key, value in entry.params.items())
     label = f"{name}[{point}]" if point else name
-    return Model(label, use, entry.source(Path()).pinned, dict(entry.params))
+    return Model(label, use, entry.pinned(), dict(entry.params))

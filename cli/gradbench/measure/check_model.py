@@ -249,7 +249,7 @@ def _unsuited(
     sampler = samplers.load(name)
     if not (check if sampler.uses_gradient else of_values).is_passed:
         return "it would be refused, as above"
-    return sampler.unsuited(target, sampler.options.fewest(target.ndim))
+    return sampler.unsuited(target, sampler.options().fitted(target.ndim))
 
 
 def _offers(target: Target, x: FloatArray, logdensity_s: float) -> tuple[Offer, ...]:

@@ -191,12 +191,15 @@ def of_target(target: Target, at: FloatArray) -> Probe:
     return _with_target(Probe([], None), target, at)
 
 
-def check_density(model: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
+def check_density(
+    model: str, at: FloatArray, probes: Mapping[str, Probe], *, truth: Probe | None = None
+) -> DensityCheck:
     """Return whether all samplers agree: values up to a constant, gradients with differences.
 
-    What is right is what the target says in the first probe that has it.
+    What is right is what the target says in ``truth`` or, without it, in the first probe that has
+    it.
     """
-    truth = next(seen for seen in probes.values() if seen.target_values is not None)
+    truth = truth or next(seen for seen in probes.values() if seen.target_values is not None)
     reference = np.array(truth.target_values)
     usable = np.isfinite(reference)
     refused, notes = {}, {}

@@ -1,6 +1,6 @@
 """Before anything runs: every model is built once, and every sampler asked whether it can run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Literal
@@ -12,8 +12,20 @@ from gradbench.measure.workers import Observer, Stopped, Workers
 MustSuit = Literal["all", "any", "none"]
 
 
-def unsuited(workers: Workers, cells: Sequence[Cell], observer: Observer) -> dict[Key, Stopped]:
+def unsuited(
+    workers: Workers,
+    cells: Sequence[Cell],
+    observer: Observer,
+    *,
+    may_fail: Collection[str] = (),
+) -> dict[Key, Stopped]:
     """Return why samplers can't run on models, by their labels.
+
+    Args:
+        workers: one of them builds the models.
+        cells: those that will be run.
+        observer: is told what is under way.
+        may_fail: labels of models of which none can run, where they can't be built.
 
     Raises:
         ModelError: a model file raises, or returns something that can't be sampled.
@@ -22,14 +34,16 @@ def unsuited(workers: Workers, cells: Sequence[Cell], observer: Observer) -> dic
     with suppress(Stopped):  # told where it is asked
         workers.start(len({cell.sampler for cell in cells}))
     _require_libraries(workers, {cell.sampler: cell.sampler_use for cell in cells})
-    found = {}
+    found: dict[Key, Stopped] = {}
     for label, group in groupby(cells, key=lambda cell: cell.model):
         one_of_each = first_of_each(list(group)).values()
         observer.compiling(label, "")
         try:
             answer = workers.ask("describe", cells=[cell.to_json() for cell in one_of_each])
         except Stopped as stopped:
-            if stopped.status == "failed":
+            if label in may_fail:
+                found |= {cell.key: stopped for cell in one_of_each}
+            elif stopped.status == "failed":
                 raise ModelError(f"models.{label}: {stopped.said}") from stopped
             continue
         if faults := answer.get("faults"):

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
-from gradbench.draws import FloatArray
 from gradbench.errors import BudgetError, ModelError
 from gradbench.measure import check_sampler, density_check, preflight, statuses, workers
 from gradbench.measure.check_model import Examination
@@ -54,6 +54,7 @@ class Runner:
             benchmark.threads, benchmark.limits, observer, python=python, planted=planted
         )
         self._checked: dict[Key, Stopped | None] = {}
+        self._targets: dict[str, tuple[list[list[float]], Probe]] = {}  # by a model's label
         self._unsuited: dict[Key, Stopped] = {}
 
     def __enter__(self) -> Self:
@@ -82,7 +83,11 @@ class Runner:
             SamplerError: a sampler isn't installed, or too few suit their model.
         """
         if cells:
-            self._unsuited |= preflight.unsuited(self._workers, cells, self._observer)
+            models = self._benchmark.models
+            may_fail = {c.model for c in cells if models[planning.split(c.model)[0]].may_fail}
+            self._unsuited |= preflight.unsuited(
+                self._workers, cells, self._observer, may_fail=may_fail
+            )
             preflight.require_suited(cells, self._unsuited, must_suit)
 
     @property
@@ -166,7 +171,7 @@ class Runner:
         firsts = first_of_each([cell for cell in cells if cell.sampler not in given_up])
         with suppress(Stopped):
             self._workers.start(len(firsts))
-        probes, at = {}, None
+        probes = {}
         for sampler, cell in firsts.items():
             try:
                 self._workers.warm(cell)
@@ -175,11 +180,11 @@ class Runner:
                 continue
             if cell.key not in self._checked:
                 try:
-                    at, probes[sampler] = workers.twice(partial(self._probe, cell, at))
+                    probes[sampler] = workers.twice(partial(self._probe, cell))
                 except Stopped as stopped:
                     self._checked[cell.key] = stopped
         if probes:
-            yield self._judged(label, np.array(at), probes)
+            yield self._judged(label, probes)
         for sampler, cell in firsts.items():
             if refusal := self._checked.get(cell.key):
                 given_up[sampler] = refusal
@@ -189,15 +194,21 @@ class Runner:
             else:
                 yield self._run_cell(cell, save_to)
 
-    def _probe(self, cell: Cell, at: list[list[float]] | None) -> tuple[list[list[float]], Probe]:
-        """Return the points of the density check, made here if need be, and what is found there."""
-        worker, is_first = self._workers.warm(cell), at is None
-        at = at or worker.call("points")
-        return at, from_plain(Probe, worker.call("probe", at=at, with_target=is_first))
+    def _probe(self, cell: Cell) -> Probe:
+        """Return what a cell's worker finds at its model's points, and at first of the target."""
+        worker = self._workers.warm(cell)
+        if cell.model in self._targets:
+            at, _ = self._targets[cell.model]
+            return from_plain(Probe, worker.call("probe", at=at, with_target=False))
+        at = worker.call("points")
+        found = from_plain(Probe, worker.call("probe", at=at, with_target=True))
+        self._targets[cell.model] = at, found
+        return found
 
-    def _judged(self, label: str, at: FloatArray, probes: Mapping[str, Probe]) -> DensityCheck:
-        """Return whether a model's samplers agree at the points (n, ndim), and note who doesn't."""
-        check = density_check.check_density(label, at, probes)
+    def _judged(self, label: str, probes: Mapping[str, Probe]) -> DensityCheck:
+        """Return whether a model's samplers agree at its points, and note who doesn't."""
+        at, truth = self._targets[label]
+        check = density_check.check_density(label, np.array(at), probes, truth=truth)
         for sampler in probes:
             reason = check.refused.get(sampler)
             refusal = None if reason is None else Stopped("refused", reason)

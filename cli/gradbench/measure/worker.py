@@ -85,7 +85,7 @@ class Session:
         n_starts = 1
         for cell in parsed:
             sampler = _sampler(cell)
-            options = sampler.options(**cell.options)
+            options = sampler.options(**cell.options).fitted(target.ndim)
             n_starts = max(n_starts, options.n_starts)
             try:
                 complaints.append(sampler.unsuited(target, options))
@@ -219,7 +219,8 @@ class Session:
         if parsed.options != self._given:
             # A check of a sampler runs it at other lengths, on what was compiled.
             sampler = _sampler(parsed)
-            self._options, self._given = sampler.options(**parsed.options), parsed.options
+            self._options = sampler.options(**parsed.options).fitted(self.target.ndim)
+            self._given = parsed.options
             self._built = sampler.build(self.target, self._options)
         assert self._options is not None
         load = machine.load()
@@ -344,6 +345,7 @@ def _compiled(cell: Cell, planted: Planted, stopwatch: Stopwatch) -> tuple[Targe
     stopwatch.start("compile")
     mode = compat.mode(options.target_backend)
     target = Target(*loaded, init=cell.init, counted=cell.parameters, mode=mode)
+    options = options.fitted(target.ndim)
     built = sampler.build(target, options)
     stopwatch.stop()
     return target, built, options

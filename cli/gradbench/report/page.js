@@ -36,11 +36,14 @@ function letSort(table) {
   }
 }
 
+// Three digits, as in the tables that the page comes with.
 function shown(value) {
   if (value === null) return "–";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  const text = value.toPrecision(3);
-  return text.includes("e") ? Number(text).toExponential(2) : text;
+  if (Math.abs(value) < 1e-4) return value.toExponential(2);
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  const text = value.toFixed(Math.min(digits, 6));
+  return digits ? text : text.replace(/\B(?=(\d{3})+$)/g, " ");
 }
 
 function fill(table, data, columns) {

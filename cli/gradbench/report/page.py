@@ -2,35 +2,36 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gradbench import __version__
-from gradbench.config import loading, planning
+from gradbench.config import planning
 from gradbench.gate.verdict import Comparison
 from gradbench.gate.words import time_per_evaluation, times
 from gradbench.records import to_plain
 from gradbench.report import colours, pictures, render, tables
+from gradbench.report.circumstances import circumstances
 from gradbench.report.material import Material
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS, Picture
 from gradbench.report.pictures import ratios
 from gradbench.report.sources import Source, letters, materials
 from gradbench.report.tables import attribute, text
 from gradbench.results.rows import Row
-from gradbench.results.store import Stored
 from gradbench.results.summary import Summary
 from gradbench.show.comparison import sentences
 from gradbench.show.console import significant
-from gradbench.show.results import Section, count, published_figures, sections, with_interval
+from gradbench.show.results import Section, count, sections, with_interval
 
 # Of a cell, what is shown first; all other columns can be chosen.
 FIRST = (
     "sampler", "replicate", "model", "status", "ms_per_ess", "evaluations_per_ess", "ess",
     "ess_worst", "worst_parameter", "rhat_max", "warmup_s", "sampling_s", "compile_s",
 )  # fmt: skip
+MOST_PICTURES = 240  # of a page: it is to open at once, and to be made in seconds
 DIGITS = 6  # of the cells' numbers; results.csv has all of them
 
 
@@ -72,7 +73,7 @@ def page(report: Report) -> str:
     """
     render.require()
     made = materials(report.sources)
-    said = _sentences(report.sources)
+    said, most = _sentences(report.sources), MOST_PICTURES // max(1, len(made))
     body = [
         *(
             _comparison(i, found, is_drawn=report.wants(ratios.NAME))
@@ -81,9 +82,9 @@ def page(report: Report) -> str:
         *(
             part
             for i, material in enumerate(made)
-            for part in _model(i, material, said.get(material.model, []), report.only)
+            for part in _model(i, material, said.get(material.model, []), report.only, most)
         ),
-        *_circumstances(report.sources),
+        *circumstances(report.sources),
     ]
     return document(report.heading, _top(report, made), body)
 
@@ -171,7 +172,11 @@ def _sentences(sources: Sequence[Source]) -> dict[str, list[tuple[str, Section]]
 
 
 def _model(
-    i: int, material: Material, said: Sequence[tuple[str, Section]], only: Collection[str]
+    i: int,
+    material: Material,
+    said: Sequence[tuple[str, Section]],
+    only: Collection[str],
+    most: int,
 ) -> Iterator[str]:
     yield f'<section class=model aria-labelledby="m{i}">'
     yield f'<h2 id="m{i}">{text(material.model)}</h2>'
@@ -185,10 +190,12 @@ def _model(
     yield tables.of_section(table, f"{material.model}: all samplers")
     yield _cells(material)
     drawn = pictures.of_model(material, only)
-    if drawn:
+    if some := drawn[:most]:
         yield "<div class=pictures>"
-        yield from (figure(f"m{i}-{picture.name}", picture, material.model) for picture in drawn)
+        yield from (figure(f"m{i}-{picture.name}", picture, material.model) for picture in some)
         yield "</div>"
+    if rest := ", ".join(picture.name for picture in drawn[most:]):
+        yield f"<p class=note>Left out of so large a page: {rest}; --only NAME asks for them.</p>"
     yield "</section>"
 
 
@@ -275,77 +282,6 @@ def _comparison(i: int, found: Comparison, *, is_drawn: bool) -> str:
             "</div></section>",
         ]
     )
-
-
-def _circumstances(sources: Sequence[Source]) -> Iterator[str]:
-    yield '<section class=model aria-labelledby="how"><h2 id="how">Circumstances</h2>'
-    for source, letter in zip(sources, letters(sources), strict=True):
-        run = f"({letter}) " if letter else ""
-        yield f"<h3>{text(run + source.name)}</h3>"
-        if source.stored is None:
-            yield "<p>Only its table is known: no machine, no config, no density checks.</p>"
-        else:
-            yield from _of_run(source, source.stored, run)
-    yield "</section>"
-
-
-def _of_run(source: Source, stored: Stored, run: str) -> Iterator[str]:
-    machine = dict(stored.machine)
-    versions: Mapping[str, str] = machine.pop("versions", {})
-    if published := stored.benchmark.published:
-        yield f"<p>{text(published_figures(published))}</p>"
-    yield f"<p>Run it again:</p><pre tabindex=0>{text(_again(source))}</pre>"
-    facts = {name.replace("_", " "): value for name, value in machine.items()}
-    yield _list({**facts, **versions})
-    yield from _checks(stored, run)
-    yield (
-        "<details><summary>The config, with all defaults</summary>"
-        f"<pre tabindex=0>{text(loading.dump(stored.benchmark))}</pre></details>"
-    )
-
-
-def _again(source: Source) -> str:
-    config = Path(source.name) / "config.yaml"
-    return f"gradbench run {_quoted(str(config))}"
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
-
-
-def _list(facts: Mapping[str, object]) -> str:
-    items = "".join(f"<div><dt>{text(k)}<dd>{text(v)}</div>" for k, v in facts.items())
-    return f"<dl>{items}</dl>"
-
-
-def _checks(stored: Stored, run: str) -> Iterator[str]:
-    """Yield the density checks: what showed that all samplers had the same density."""
-    if not stored.checks:
-        yield "<p>No density check was made.</p>"
-        return
-    heads = [
-        tables.Head(name, is_number)
-        for name, is_number in (
-            ("model", False), ("points", True), ("largest relative difference of values", True),
-            ("of gradients", True), ("log-density s", True), ("gradient s", True),
-            ("findings", False),
-        )
-    ]  # fmt: skip
-    lines = [
-        [
-            check.model, str(check.n_points), tables.shown(check.value_error),
-            tables.shown(check.gradient_error),
-            tables.shown(check.bare and check.bare.logdensity_s),
-            tables.shown(check.bare and check.bare.gradient_s),
-            "; ".join([*check.findings, *dict.fromkeys(check.notes.values()),
-                       *(f"{name}: {why}" for name, why in check.refused.items())]) or "none",
-        ]
-        for check in stored.checks
-    ]  # fmt: skip
-    yield "<h4>Density checks</h4>"
-    yield tables.table(f"{run}Density checks", heads, lines, keys=[0])
 
 
 def _many(n: int, noun: str) -> str:

@@ -1,9 +1,10 @@
 """What a report is made of: runs, as they are read, and what of them goes into one picture."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from gradbench.config import planning
 from gradbench.errors import StoreError
@@ -22,6 +23,8 @@ from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
 from gradbench.results.times import with_times
 
+Some = TypeVar("Some")
+
 LETTERS = string.ascii_uppercase  # of several runs, each has one
 
 
@@ -33,24 +36,34 @@ class Source:
         name: as the user gave it.
         found: its cells in flat numbers.
         stored: all else of it; None where only its ``results.csv`` is known.
-        draws: files of saved draws, by the cell's id.
+        draws: saved draws of a replicate, by model and sampler.
     """
 
     name: str
     found: Sequence[Summary]
     stored: Stored | None = None
-    draws: Mapping[str, Path] = field(default_factory=dict)
+    draws: Mapping[planning.Key, Path] = field(default_factory=dict)
 
-    def labelled(self, letter: str) -> tuple[list[Summary], list[CellResult]]:
-        """Return its cells with a letter behind their samplers, if one is given."""
-        results = [*_results(self)]
-        return (
-            [replace(s, sampler=_named(s.sampler, letter)) for s in self.found],
-            [
-                replace(r, cell=replace(r.cell, sampler=_named(r.cell.sampler, letter)))
-                for r in results
-            ],
-        )
+    @property
+    def results(self) -> Sequence[CellResult]:
+        """What its cells measured."""
+        return () if self.stored is None else self.stored.results
+
+    def lettered(self, letter: str) -> "Source":
+        """Return it with a letter behind the labels of its samplers."""
+
+        def named(sampler: str) -> str:
+            return f"{sampler} ({letter})"
+
+        found = [replace(cell, sampler=named(cell.sampler)) for cell in self.found]
+        draws = {(model, named(sampler)): path for (model, sampler), path in self.draws.items()}
+        if self.stored is None:
+            return replace(self, found=found, draws=draws)
+        results = [
+            replace(result, cell=replace(result.cell, sampler=named(result.cell.sampler)))
+            for result in self.stored.results
+        ]
+        return replace(self, found=found, draws=draws, stored=replace(self.stored, results=results))
 
 
 def read(path: Path, ess_goal: int) -> Source:
@@ -68,7 +81,12 @@ def read(path: Path, ess_goal: int) -> Source:
         raise StoreError(f"{path}: no results in it yet")
     gates = stored.benchmark.gates
     found = summarize(stored.results, stored.checks, gates=gates, ess_goal=ess_goal)
-    draws = {file.stem: file for file in (path / "draws").glob("*.nc")}
+    kept = {file.stem: file for file in (path / "draws").glob("*.nc")}
+    draws = {
+        result.cell.key: kept[result.cell.id]
+        for result in reversed(stored.results)
+        if result.measured is not None and result.cell.id in kept
+    }
     return Source(str(path), found, stored, draws)
 
 
@@ -100,41 +118,50 @@ def letters(sources: Sequence[Source]) -> list[str]:
 
 def materials(sources: Sequence[Source]) -> list[Material]:
     """Return each model's material, of all runs together: their samplers bear the run's letter."""
-    found: dict[str, dict[str, list[Summary]]] = {}
-    results: dict[str, list[CellResult]] = {}
-    errors: dict[str, list[Curve]] = {}
-    draws: dict[planning.Key, Path] = {}
-    for source, letter in zip(sources, letters(sources), strict=True):
-        summaries, own = source.labelled(letter)
-        for summary in summaries:
-            of_model = found.setdefault(planning.split(summary.model)[0], {})
-            of_model.setdefault(summary.model, []).append(summary)
-        for result in own:
-            results.setdefault(planning.split(result.cell.model)[0], []).append(result)
-        results_of_source = _results(source)
-        for curve in curves(results_of_source, source.found) if results_of_source else ():
-            named = replace(curve, sampler=_named(curve.sampler, letter))
-            errors.setdefault(planning.split(curve.model)[0], []).append(named)
-        for original, result in zip(_results(source), own, strict=True):
-            path = source.draws.get(original.cell.id)
-            if result.measured is not None and path is not None:
-                draws.setdefault(result.cell.key, path)
-    return [
-        Material(
-            model=model,
-            found=(cells := [cell for point in points.values() for cell in point]),
-            rows=(table := rows(cells)),
-            results=(measured := results.get(model, [])),
-            curves=errors.get(model, ()),
-            chains=saved(table, measured, draws),
-        )
-        for model, points in found.items()
+    lettered = [
+        source.lettered(letter) if letter else source
+        for source, letter in zip(sources, letters(sources), strict=True)
     ]
+    found = _by_model(lettered, lambda source: source.found, lambda cell: cell.model)
+    results = _by_model(lettered, lambda source: source.results, lambda cell: cell.cell.model)
+    errors = _by_model(lettered, _curves, lambda curve: curve.model)
+    draws = {key: path for source in reversed(lettered) for key, path in source.draws.items()}
+    return [_material(model, found, results, errors, draws) for model in found]
 
 
-def _named(sampler: str, letter: str) -> str:
-    return f"{sampler} ({letter})" if letter else sampler
+def _material(
+    model: str,
+    found: Mapping[str, list[Summary]],
+    results: Mapping[str, list[CellResult]],
+    errors: Mapping[str, list[Curve]],
+    draws: Mapping[planning.Key, Path],
+) -> Material:
+    # The cells of a sweep's point stand beside each other, whichever run they are of.
+    points = dict.fromkeys(cell.model for cell in found[model])
+    cells = [cell for point in points for cell in found[model] if cell.model == point]
+    table, measured = rows(cells), results.get(model, [])
+    return Material(
+        model=model,
+        found=cells,
+        rows=table,
+        results=measured,
+        curves=errors.get(model, []),
+        chains=saved(table, measured, draws),
+    )
 
 
-def _results(source: Source) -> Sequence[CellResult]:
-    return () if source.stored is None else source.stored.results
+def _by_model(
+    sources: Iterable[Source],
+    records: Callable[[Source], Iterable[Some]],
+    model: Callable[[Some], str],
+) -> dict[str, list[Some]]:
+    """Return records of all runs by their model, the points of its sweep together."""
+    grouped: dict[str, list[Some]] = {}
+    for source in sources:
+        for record in records(source):
+            grouped.setdefault(planning.split(model(record))[0], []).append(record)
+    return grouped
+
+
+def _curves(source: Source) -> list[Curve]:
+    return curves(source.results, source.found) if source.stored is not None else []

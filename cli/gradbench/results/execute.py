@@ -99,10 +99,15 @@ def resume(
     finished neither samplers nor models are asked for.
 
     Raises:
-        StoreError: it is no run's folder, another process writes there, or a model has changed.
+        StoreError: it is no run's folder or a race's, another process writes there, or a model has
+            changed.
         ModelError, SamplerError, SaveError: as in ``start``.
     """
     stored = store.read(path)
+    if stored.is_race:
+        raise StoreError(
+            f"{path}: a race is not resumed, as time decides who runs; run gradbench choose again"
+        )
     benchmark = stored.benchmark
     ran = [result for result in stored.results if not result.cell.is_elsewhere]
     kept = {result.cell.place for result in ran if result.status not in retry}
@@ -127,7 +132,7 @@ def _sources(benchmark: Benchmark, *, are_needed: bool) -> Iterator[tuple[str, S
     """Yield each model's files as they are now, by label; those that are gone only if needed."""
     for label, entry in benchmark.models.items():
         try:
-            source = entry.source(Path()).pinned
+            source = entry.pinned()
         except ModelError:
             if are_needed:
                 raise

@@ -36,6 +36,7 @@ class Stored:
         models: fingerprints of the model files, by label.
         checks: the density checks made so far.
         results: finished cells, in the order of the plan.
+        is_race: whether a race decided which of the planned cells were run.
         started: when, in UTC; empty where that was not kept.
     """
 
@@ -44,6 +45,7 @@ class Stored:
     models: Mapping[str, str]
     checks: Sequence[DensityCheck]
     results: Sequence[CellResult]
+    is_race: bool = False
     started: str = ""
 
 
@@ -212,6 +214,7 @@ def read(path: Path) -> Stored:
         models=about.get("models", {}),
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=results,
+        is_race=about.get("is_race", False),
         started=_iso(about.get("started", "")),
     )
 

@@ -1,7 +1,7 @@
 """What ensembles of walkers share: all walkers' densities in one call, moves and their mixtures."""
 
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -36,19 +36,25 @@ draws = sampler.get_chain(discard=$tune)
 
 
 class Options(sampler.Options):
-    """No library has a default for ``walkers``; every run names its own."""
+    """No library has a default for ``walkers``; here it is the fewest that its moves allow."""
 
-    walkers: int = Field(ge=2, le=100_000, description="walkers, at least twice the dimension")
+    walkers: int | None = Field(
+        None, ge=2, le=100_000, description="walkers; by default twice the dimension, four at least"
+    )
 
     @property
     def n_starts(self) -> int:
         """One starting point for each walker."""
-        return self.walkers
+        return self.walkers or self.fewest(1)
 
-    @classmethod
-    def fewest(cls, ndim: int) -> "Options":
-        """Return the defaults with two walkers for each dimension, four at least."""
-        return cls(walkers=max(4, 2 * ndim))
+    def fitted(self, ndim: int) -> Self:
+        """Return them with as many walkers as the dimension needs, where none were named."""
+        named = self.walkers is not None
+        return self if named else self.model_copy(update={"walkers": self.fewest(ndim)})
+
+    def fewest(self, ndim: int) -> int:
+        """Return the smallest number of walkers in so many dimensions."""
+        return max(4, 2 * ndim)
 
 
 def weights(moves: Move | Mapping[Move, float]) -> Mapping[Move, float]:
@@ -58,10 +64,10 @@ def weights(moves: Move | Mapping[Move, float]) -> Mapping[Move, float]:
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: too few walkers to span the space, or a backend that can't compile it."""
-    if options.walkers < 2 * target.ndim:
+    if (walkers := options.n_starts) < (fewest := 2 * target.ndim):
         return (
-            f"walkers: {options.walkers} is too few for {target.ndim} dimensions;"
-            f" at least {2 * target.ndim} are needed"
+            f"walkers: {walkers} is too few for {target.ndim} dimensions;"
+            f" at least {fewest} are needed"
         )
     return target.why_not_on(options.backend)
 

@@ -30,13 +30,24 @@ class Options(_ensemble.Options):
     )
     a: float = Field(2.0, gt=1, allow_inf_nan=False, description="scale of the stretch move")
 
+    @property
+    def fewest_of_moves(self) -> int:
+        """Two walkers for each part that a move splits them into."""
+        return 2 * max(N_SPLITS.get(move, 2) for move in _ensemble.weights(self.moves))
+
+    def fewest(self, ndim: int) -> int:
+        """Return the smallest number of walkers in so many dimensions, whatever the moves."""
+        return max(super().fewest(ndim), self.fewest_of_moves)
+
 
 def unsuited(target: Target, options: Options) -> str | None:
     """Return why not: too few walkers for the space, or for the parts a move splits them into."""
-    fewest = 2 * max(N_SPLITS.get(move, 2) for move in _ensemble.weights(options.moves))
     complaint = _ensemble.unsuited(target, options)
-    if complaint is None and options.walkers < fewest:
-        return f"walkers: {options.walkers} is too few for its moves; {fewest} are needed"
+    if complaint is None and options.n_starts < options.fewest_of_moves:
+        return (
+            f"walkers: {options.n_starts} is too few for its moves;"
+            f" {options.fewest_of_moves} are needed"
+        )
     return complaint
 
 

@@ -24,7 +24,13 @@ Move = Literal["differential", "gaussian", "global", "kde", "random"]
 class Options(_ensemble.Options):
     """zeus' options with its defaults; ``is_tuned`` is its ``tune``."""
 
-    walkers: int = Field(ge=2, le=100_000, multiple_of=2, description="walkers, an even number")
+    walkers: int | None = Field(
+        None,
+        ge=2,
+        le=100_000,
+        multiple_of=2,
+        description="walkers, an even number; by default twice the dimension, four at least",
+    )
     moves: Move | dict[Move, _ensemble.Weight] = Field(
         "differential", description="a move, or a mixture of moves with their weights"
     )

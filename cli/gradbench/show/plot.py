@@ -18,6 +18,7 @@ from gradbench.stats.interval import Interval
 WIDEST = 60  # characters of a forest
 NARROWEST = 16
 GAPS = 4  # characters between columns
+HEADS = ("sampler", "[95 % CI]")
 BAR, DOT = "─", "●"
 
 
@@ -36,13 +37,13 @@ def _forest(section: Section, width: int) -> Table:
     rows = [row for row in section.rows if row.status != "approximate"]
     names, told = _names(rows), [_told(row) for row in rows]
     ends = _ends([row.ms_per_ess for row in rows if row.ms_per_ess is not None])
-    beside = max(map(len, names), default=0) + max(map(len, told), default=0) + GAPS
+    beside = max(map(len, [HEADS[0], *names])) + max(map(len, [HEADS[1], *told])) + GAPS
     room = max(NARROWEST, min(WIDEST, width - beside))
     table = bare_table()
-    table.add_column("sampler", vertical="bottom", overflow="fold")
+    table.add_column(HEADS[0], vertical="bottom", overflow="fold")
     axis = "" if ends is None else ticks(ends, room, lambda tick: f"{tick:g}")
     table.add_column(axis, vertical="bottom", no_wrap=True, width=room)
-    table.add_column("ms/ESS\n[95 % CI]", vertical="bottom", justify="right", overflow="fold")
+    table.add_column(f"ms/ESS\n{HEADS[1]}", vertical="bottom", justify="right", overflow="fold")
     for name, row, words in zip(names, rows, told, strict=True):
         price = row.ms_per_ess
         line = "" if price is None or ends is None else _line(price, ends, room)

@@ -31,7 +31,8 @@ GOOD = 1.01  # R-hat (Vehtari et al. 2021)
 def picture(material: Material) -> Picture | None:
     """Return each parameter's ESS and R-hat; None where only a ``results.csv`` is known.
 
-    Of a sweep that is its last point. Approximations have no effective draws. The ESS is the median over replicates, R-hat the largest.
+    Of a sweep that is its last point; approximations have no effective draws. The ESS is the median
+    over replicates, R-hat the largest.
     """
     last = material.rows[-1].model if material.rows else ""
     cells = [
