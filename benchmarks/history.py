@@ -70,7 +70,8 @@ def reached(z: FloatArray) -> FloatArray:
     gains = [
         (best[0, :, -1] - best[n, :, -1]) / n for n in range(1, min(MOST_STEPS, length - 1) + 1)
     ]
-    return np.max(gains, axis=0)
+    most: FloatArray = np.max(gains, axis=0)
+    return most
 
 
 def batches(length: int, n_replicates: int, n_series: int) -> Iterator[int]:
