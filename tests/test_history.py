@@ -350,7 +350,7 @@ def test_the_page_of_a_history(here: Path, run: Path) -> None:
     assert "<script>alert" not in made_of
     assert "</title><b>" not in made_of
     assert made_of.count("<figure") == 2
-    assert "the cost steps at walkers==1.3" in made_of
+    assert "the cost steps at 1.3" in made_of
     assert code_of("history", "add", run) == 0
     assert code_of("history", "report", "--output", here / "page.html") == 0
     assert "Nowhere a cost: crashed." in (here / "page.html").read_text()

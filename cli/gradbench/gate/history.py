@@ -146,7 +146,9 @@ class History:
         }
 
     def called(self, point: Point) -> str:
-        """Return what a reader calls a point, its tag too."""
+        """Return what a reader calls a point on its line: a version, or a commit with its tag."""
+        if point.release:
+            return str(point.version)
         tag = self.tags.get(point.commit)
         return f"{point.name} ({tag})" if tag else point.name
 

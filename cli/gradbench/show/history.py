@@ -27,8 +27,8 @@ def points(history: History) -> None:
         if not stops:
             continue
         to.print(Text(_head(name, history), style="bold"))
-        shown = table(("commit" if name in {COMMITS, ""} else "release", "time", "environment"),
-                      ("cells", "replicates"))  # fmt: skip
+        words = (_column(name or COMMITS), "time", "environment")
+        shown = table(words, ("cells", "replicates"))
         for stop in stops:
             for entry in stop.entries.values():
                 series = entry.side.series.values()
@@ -77,9 +77,14 @@ def courses(found: Sequence[Course], history: History, *, pinned: str = "") -> N
         to.print(item(f"not among the first parents of HEAD, so not in the tables: {names}"))
 
 
+def _column(line: str) -> str:
+    """Return the head of the column of points."""
+    return "commit" if line == COMMITS else line
+
+
 def _head(line: str, history: History) -> str:
     if line:
-        return f"{line} in {history.folder}"
+        return f"{line} in {history.folder}" if line == COMMITS else f"releases in {history.folder}"
     return "not among the first parents of HEAD"
 
 
@@ -96,7 +101,7 @@ def _table(
     numbers["replicates"] = _count
 
     def shown(some: Sequence[str]) -> Table:
-        words = ["commit" if course.line == COMMITS else "release"]
+        words = [_column(course.line)]
         words += ["environment"] if has_several else []
         words += ["verdict", f"against {pinned}"] if pinned else ["verdict"]
         whole = table(words, some)
