@@ -195,6 +195,10 @@ def test_verdicts_have_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ("verdict.html", "both.html"):
         assert "evaluations per effective sample, after / before" in Path(name).read_text()
     assert "ok (B)" in Path("both.html").read_text()
+    run("baseline", "save", folder, "main")
+    run("report", "baseline:main", folder, "--output", "main.html", "--only", "ratios")
+    assert "From baseline:main to" in Path("main.html").read_text()
+    run("report", "baseline:main", code=2)
     capsys.readouterr()
     run("report", "verdict.json", "--output", "-")
     assert capsys.readouterr().out == Path("verdict.html").read_text()
@@ -208,6 +212,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "not a folder": (["RUN", "--format", "svg", "--output", "all.yaml"], "can't be written"),
     "no picture": (["RUN", "--only", "cots"], "did you mean 'cost'"),
     "nothing": (["RUN", "--only", "growth", "--format", "svg"], "nothing to draw"),
+    "no folder to name": (["RUN", "--format", "svg", "--output", "-"], "writes a folder"),
+    "no baseline": (["baseline:none"], "none"),
     "no verdicts": (["bad.json"], "not verdicts"),
     "no results": (["empty.csv"], "no results in it"),
 }

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from gradbench import compat
 from gradbench.draws import Evaluations
 from gradbench.errors import ReportError
 from gradbench.gate.verdict import Compared, Comparison
@@ -22,7 +23,7 @@ from gradbench.report.page import Report
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS, Picture
 from gradbench.report.pictures import parameters, ratios
 from gradbench.report.sources import Source, letters, materials
-from gradbench.report.ticks import log_domain, log_ticks
+from gradbench.report.ticks import log_domain, log_ticks, reaching
 from gradbench.stats.interval import Interval
 from tests.made_up import results, source
 
@@ -208,6 +209,47 @@ def drawn_lines(made: Material, name: str) -> Any:
     return picture.rows
 
 
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[Any], dict[str, Picture]]:
+    """Return the pictures of a run whose draws were saved, of x of shape (2, 1000, 2)."""
+
+    def pictured(values: Any) -> dict[str, Picture]:
+        diverging = np.zeros((2, 1000), dtype=bool)
+        diverging[0, 7] = True
+        compat.save_draws(tmp_path / "x.nc", {"x": values}, {"diverging": diverging}, {})
+        run = replace(source("nuts"), draws={("normal", "nuts"): tmp_path / "x.nc"})
+        (made,) = materials([run])
+        return {picture.name: picture for picture in pictures.of_model(made)}
+
+    return pictured
+
+
+def test_saved_draws_have_pictures(saved: Callable[[Any], dict[str, Picture]]) -> None:
+    """Ranks, traces and pairs of the parameters with the smallest ESS, the worst first."""
+    values = np.random.default_rng(1).standard_normal((2, 1000, 2))
+    values[1] += 3
+    found = saved(values)
+    assert [row["panel"] for row in found["traces"].rows[:1]] == ["nuts: x[1]"]
+    shown = [row for row in found["traces"].rows if row["chain"] == 0]
+    assert shown[0]["value"] == values[0, 0, 1]
+    # Chains that are apart are not flat: the lowest ranks are all of one, twice its share.
+    highest = max(float(row["relative_frequency"] or 0) for row in found["ranks"].rows)
+    assert highest == pytest.approx(2, abs=0.05)
+    assert "1 of nuts" in found["pairs"].reading
+    assert sum(row["diverged"] == 1 for row in found["pairs"].rows) == 1
+    for name in ("ranks", "traces", "pairs"):
+        ElementTree.fromstring(render.svg_for_page(found[name].draw(ONE_COLUMN)))
+
+
+def test_draws_that_arent_finite_have_no_pictures(
+    saved: Callable[[Any], dict[str, Picture]],
+) -> None:
+    """They are left out, and the others are drawn."""
+    found = saved(np.full((2, 1000, 2), np.nan))
+    assert "cost" in found
+    assert "traces" not in found
+
+
 def test_ratios_have_their_verdicts() -> None:
     """Each by its word, what was not comparable only counted."""
     rows = [
@@ -289,6 +331,13 @@ def test_every_axis_has_ticks(seed: int) -> None:
         ticks = log_ticks(domain, most)
         assert 2 <= len(ticks) <= 2 * most
         assert all(domain[0] <= tick <= domain[1] for tick in ticks)
+
+
+def test_an_endless_interval_leaves_room_for_others() -> None:
+    """An axis goes as far as ten times beyond the estimates, and bars are cut off there."""
+    assert log_domain(reaching([1.0, 2.0], [1e-9, 1e9, 1.5])) == pytest.approx(
+        (0.1 / 200**0.06, 20 * 200**0.06)
+    )
 
 
 def test_names_are_moved_apart_as_little_as_needed() -> None:

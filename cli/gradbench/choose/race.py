@@ -21,6 +21,7 @@ TOO_LONG = 3.0  # times what the leader takes in all: who has spent that is no r
 # The most that a first run takes of the time that is left: three times its equal share, a quarter
 # in any case, since some models compile for long, and no more than half.
 SHARES, QUARTER, HALF = 3.0, 0.25, 0.5
+AROUND_S = 10.0  # of a first run, beside what is timed: starting a worker, the density check
 PRECISE = 2000  # effective draws: more would not tell costs apart in the noise of time
 
 
@@ -77,6 +78,7 @@ class Race:
         self._until = until
         n_looks = ROUNDS * max(1, len(field.entrants))
         self._z = float(stats.norm.isf(WRONGLY_DROPPED / n_looks))
+        self._around_s = AROUND_S
 
     def run(self) -> None:
         """Run it to its end; every entrant says how it ended."""
@@ -110,16 +112,33 @@ class Race:
         # One after the other, so that the first are done before the last have compiled, and none
         # takes the time of all.
         for n_left, entrant in zip(range(len(todo), 0, -1), todo, strict=True):
-            left = self._until - self._field.clock()
+            begin = self._field.clock()
+            left = self._until - begin
             if left <= 0:
                 entrant.end("time was up")
                 continue
             share = min(HALF, max(SHARES / n_left, QUARTER)) if n_left > 1 else 1.0
-            self._field.runner.until = self._field.clock() + share * left
-            self._ran([entrant])
+            allowed, why = share * left, "more than its share of the time"
+            if (enough := self._enough()) is not None and enough[0] < allowed:
+                allowed, why = enough
+            self._field.runner.until = begin + allowed
+            self._ran([entrant], why)
+            if entrant.timings:
+                around = self._field.clock() - begin - entrant.spent_s
+                self._around_s = max(self._around_s, around)
         self._field.runner.until = self._until
 
-    def _ran(self, todo: Sequence[Entrant]) -> None:
+    def _enough(self) -> tuple[float, str] | None:
+        """Return the seconds after which a first run has lost, and why; None without a leader."""
+        best = leader(self._field.entrants, self._field.goal)
+        if best is None or (foretold := best.prediction) is None:
+            return None
+        seconds = TOO_LONG * foretold.seconds(self._field.goal, self._z)
+        why = f"no answer yet in {TOO_LONG:g} times the time of {best.sampler}"
+        return self._around_s + seconds, why
+
+    def _ran(self, todo: Sequence[Entrant], why: str = "time was up") -> None:
+        """Run the next round of some entrants; ``why`` is told of one that is ended early."""
         by_label = {entrant.sampler: entrant for entrant in todo}
         cells = [under_one_label(entrant.next_cell, entrant.sampler) for entrant in todo]
         for found in self._field.ran(cells):
@@ -127,9 +146,9 @@ class Race:
             planned = entrant.as_planned(found, entrant.next_cell)
             self._field.keep(planned)
             entrant.results.append(planned)
-            if found.status == "timeout" and self._field.clock() >= self._field.runner.until:
-                is_over = self._field.clock() >= self._until
-                entrant.end("time was up" if is_over else "more than its share of the time")
+            now = self._field.clock()
+            if found.status == "timeout" and now >= self._field.runner.until:
+                entrant.end("time was up" if now >= self._until else why)
             elif found.status in UNFINISHED | NEVER_COSTED:
                 entrant.end(f"{found.status}: {found.reason}" if found.reason else found.status)
 

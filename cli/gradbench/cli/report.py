@@ -7,7 +7,8 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli.flags import ess_option
-from gradbench.gate import forms
+from gradbench.errors import ReportError, StoreError
+from gradbench.gate import baseline, forms
 from gradbench.report import files, pictures, render, sources
 from gradbench.report.page import Report, page
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS
@@ -57,13 +58,15 @@ def command(
     """Make a page of RESULTS with tables and pictures, which needs no network and no server.
 
     RESULTS are runs' folders, results.csv files, or verdicts that compare, check and ab wrote with
-    --format json. Several runs stand side by side where labels agree, and the others are compared
-    with the first.
+    --format json. Several runs are side by side where labels agree, and the others are compared
+    with the first, which may be baseline:NAME.
     """
     pictures.require(only)
     place = Path(output or ("report.html" if form == "html" else "report"))
     if form == "html" and output != "-":
         files.require_file(place)
+    if form != "html" and output == "-":
+        raise ReportError(f"--format {form} writes a folder with several files; name one")
     report = _read(names, title, only, ess)
     if form != "html":
         n = files.write_pictures(place, report, cast("render.Form", form), WIDTHS[columns])
@@ -76,7 +79,21 @@ def command(
 
 
 def _read(names: Sequence[str], title: str | None, only: Sequence[str], ess: int) -> Report:
-    verdicts = [name for name in names if name.endswith(".json") and Path(name).is_file()]
-    runs = [sources.read(Path(name), ess) for name in names if name not in verdicts]
-    judged = [found for name in verdicts for found in forms.from_json(Path(name))]
-    return Report(runs, [*sources.compared(runs), *judged], title, only)
+    """Return what the page is made of, of results in any form.
+
+    Raises:
+        StoreError: some can't be read, or there is nothing to show but a baseline.
+    """
+    runs, judged, compared = [], [], []
+    for name in names:
+        if name.startswith(baseline.PREFIX):
+            compared.append(baseline.side(name))
+        elif name.endswith(".json") and Path(name).is_file():
+            judged += forms.from_json(Path(name))
+        else:
+            runs.append(sources.read(Path(name), ess))
+            compared.append(sources.side(runs[-1]))
+    if not runs and not judged:
+        raise StoreError(f"{', '.join(names)}: a baseline has no cells to show; name a run, too")
+    verdicts = sources.compared(compared) if len(compared) > 1 else []
+    return Report(runs, [*verdicts, *judged], title, only)

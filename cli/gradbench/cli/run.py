@@ -83,7 +83,7 @@ def command(
     require_page(report)
     finish_on_signals()
     if resume is not None:
-        benchmark = store.read(resume).benchmark
+        benchmark = store.outline(resume).benchmark
         with Display(is_quiet=quiet) as display:
             outcome = execute.resume(
                 resume, display, save_draws=save_draws, retry=again, ess_goal=ess

@@ -149,6 +149,23 @@ def places(benchmark: Benchmark) -> tuple[dict[str, int], dict[str, int]]:
     return numbered(benchmark.models), numbered(benchmark.samplers)
 
 
+def names(benchmark: Benchmark) -> dict[str, Place]:
+    """Return the place of each cell of a plan by its id without the hash; nothing is loaded.
+
+    A name that two of them would have is left out.
+    """
+    models, samplers = places(benchmark)
+    found: dict[str, Place] = {}
+    twice = set()
+    for model, sampler in product(models, samplers):
+        name = f"{slug(model)}-{slug(sampler)}"
+        for replicate in range(benchmark.replicates):
+            if (whole := f"{name}-{replicate}") in found:
+                twice.add(whole)
+            found[whole] = (model, sampler, replicate)
+    return {name: place for name, place in found.items() if name not in twice}
+
+
 def size(benchmark: Benchmark) -> int:
     """Return how many cells a benchmark has."""
     models, samplers = places(benchmark)

@@ -22,6 +22,7 @@ from gradbench.errors import ChainsError
 from gradbench.measure import statuses, workers
 from gradbench.measure.result import CellResult, Elsewhere, Measured, Status
 from gradbench.stats import diagnostics
+from gradbench.stats.running import running
 from gradbench.timing import Duration, Timing
 
 if TYPE_CHECKING:
@@ -160,11 +161,13 @@ def _measured(chains: Chains, which: Scalars, timing: Timing) -> Measured:
     frozen = is_free & diagnostics.is_frozen(chains.values, chains.groups)
     nonfinite = is_free & ~np.isfinite(chains.values).all(axis=(0, 1))
     acceptance = chains.stats.get("acceptance_rate")
+    found = scalars.diagnosed(chains, which)
     return Measured(
         timing=timing,
         evaluations=Evaluations(),
         parameters=which.names,
-        diagnostics=scalars.diagnosed(chains, which),
+        diagnostics=found,
+        running=running(chains.values, found),
         reference=which.reference,
         reference_source=which.reference_source,
         n_chains=n_chains,

@@ -16,6 +16,7 @@ from gradbench.errors import ChainsError
 from gradbench.measure import saved, statuses, workers
 from gradbench.measure.result import CellResult, Elsewhere
 from gradbench.measure.saved import Record
+from gradbench.stats.running import running
 
 
 def judged(content: Content, record: Record, asked: Asked) -> CellResult:
@@ -43,15 +44,24 @@ def judged(content: Content, record: Record, asked: Asked) -> CellResult:
             known = asking.known(worker, model, parameters)
         which = scalars.of_model(known, names.matched(chains.names, known, index_from=0))
     weights, families = (_of_a_sample(chains, name) for name in (saved.WEIGHT, saved.FAMILY))
+    judged = scalars.taken(chains, which)
     found = scalars.diagnosed(
-        scalars.taken(chains, which),
+        judged,
         which,
         weights=weights,
         families=None if families is None else families.astype(np.int64),
     )
-    reference = (which.reference, which.reference_source)
+    is_chain = weights is None and not record.facts["is_approximate"]
+    followed = running(judged.values, found) if is_chain else None
     try:
-        measured = record.measured(which.names, found, *reference, which.uncounted)
+        measured = record.measured(
+            which.names,
+            found,
+            reference=which.reference,
+            reference_source=which.reference_source,
+            uncounted=which.uncounted,
+            running=followed,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ChainsError(f"{content.path}: what it says of its run is damaged: {error}") from error
     about = Elsewhere(

@@ -136,7 +136,7 @@ def side(source: str, root: Path = ROOT) -> Side:
         raise StoreError(
             f"{source}: no such file or folder; give a run's folder, a results.csv, or {PREFIX}NAME"
         )
-    found = sides.of_run(source, store.read(path))
+    found = sides.of_folder(source)
     if not found.series:
         raise StoreError(f"{source}: no results in it yet")
     return found

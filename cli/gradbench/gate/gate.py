@@ -268,7 +268,7 @@ def _by_turns(
 
 
 def _side(folder: RunFolder) -> Side:
-    return sides.of_run(str(folder.path), store.read(folder.path))
+    return sides.of_folder(str(folder.path))
 
 
 def _not_comparable(cells: Sequence[Cell], base: Side) -> Side:

@@ -18,7 +18,6 @@ from gradbench.gate.verdict import Compared, Comparison
 from gradbench.gate.words import percent
 from gradbench.measure.runner import Runner
 from gradbench.measure.slowdown import Planted
-from gradbench.results import store
 from gradbench.results.execute import Display
 from gradbench.stats.interval import Interval
 
@@ -104,7 +103,7 @@ def run(
     same = gate.ab(benchmark, root, (plain, Variant("same")), display, looks=once)
     if same.comparison is None:
         return None
-    before, after = (sides.of_run(str(path), store.read(path)) for path in same.folders)
+    before, after = (sides.of_folder(str(path)) for path in same.folders)
     false_alarms, *caught = rates(before, after, n_gates)
     trials = []
     for name, what, factor, planted in _plantings(benchmark, display):

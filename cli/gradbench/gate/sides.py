@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from operator import itemgetter
@@ -15,11 +15,11 @@ import numpy as np
 from gradbench.config.planning import ELSEWHERE, Cell, Key
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
-from gradbench.measure.result import CellResult, counted
-from gradbench.results.parameters import smallest_ess
+from gradbench.results import store
 from gradbench.results.store import Stored
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
+from gradbench.results.tables import tables, worst, worst_of
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
 COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
@@ -133,9 +133,29 @@ def of_run(name: str, run: Stored) -> Side:
     ran = [result for result in run.results if not result.cell.is_elsewhere]
     found = summarize(ran, run.checks, gates=run.benchmark.gates)
     setups = {(s.model, s.sampler): setup(s) for s in found}
-    worst = _worst(ran)
     config = str(Path(name) / "config.yaml")
-    return Side(name, gather(map(_record, found), setups, worst), run.machine, config=config)
+    series = gather(map(_record, found), setups, worst_of(ran))
+    return Side(name, series, run.machine, config=config)
+
+
+def of_folder(name: str) -> Side:
+    """Return the side that a run's folder gives, from the tables that are kept in it.
+
+    Raises:
+        StoreError: it is not a run's folder, or a file in it is damaged.
+    """
+    run = store.outline(Path(name))
+    series: dict[Key, Series] = {}
+    for table in tables(run):
+        if not table.is_measured_here:
+            # What others say of its samplers is no part of a comparison.
+            return of_run(name, store.read(run.path))
+        found = table.summaries
+        setups = {(s.model, s.sampler): setup(s) for s in found}
+        of_model = worst(run, table.model)
+        by_key = {key: of_model.get(key[1], {}) for key in setups}
+        series |= gather(map(_record, found), setups, by_key)
+    return Side(name, series, run.machine, config=str(run.path / "config.yaml"))
 
 
 def planned(cells: Iterable[Cell]) -> Side:
@@ -306,20 +326,6 @@ def _setup(line: Mapping[str, str]) -> Setup:
         "parameters": line.get("parameters", ""),
         "defaults": _listed(line.get("default_options", "")),
     }
-
-
-def _worst(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, float]]]:
-    """Return each parameter's smallest ESS, by model and sampler, parameter, replicate."""
-    worst: dict[Key, dict[str, dict[int, float]]] = {}
-    for result in results:
-        if result.measured is None:
-            continue
-        of_cell = worst.setdefault(result.cell.key, {})
-        (judged,) = counted([result.measured])
-        smallest = smallest_ess(judged.diagnostics)
-        for name, ess in zip(judged.parameters, smallest.tolist(), strict=True):
-            of_cell.setdefault(name, {})[result.cell.replicate] = ess
-    return worst
 
 
 def _sum(summary: Summary, columns: tuple[str, ...]) -> float:

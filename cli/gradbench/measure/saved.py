@@ -14,10 +14,11 @@ from gradbench.config.planning import Cell
 from gradbench.draws import Draws, FloatArray, IntArray
 from gradbench.measure.result import Measured
 from gradbench.stats.diagnostics import Diagnostics
+from gradbench.stats.running import Running
 from gradbench.target.parameters import ReferenceMoments
 from gradbench.target.target import Target
 
-JUDGED = ("parameters", "diagnostics", "reference", "reference_source", "uncounted")
+JUDGED = ("parameters", "diagnostics", "reference", "reference_source", "uncounted", "running")
 WEIGHT, FAMILY = "weight", "family"  # of draws, among the sample statistics
 
 
@@ -39,16 +40,18 @@ class Record:
         self,
         parameters: tuple[str, ...],
         diagnostics: Diagnostics,
+        *,
         reference: ReferenceMoments | None,
         reference_source: str | None,
         uncounted: Mapping[str, str],
+        running: Running | None,
     ) -> Measured:
         """Return what was measured, with these in place of what was computed from draws.
 
         Raises:
             KeyError, TypeError, ValueError: the facts are not those of a run.
         """
-        judged = (parameters, diagnostics, reference, reference_source, uncounted)
+        judged = (parameters, diagnostics, reference, reference_source, uncounted, running)
         plain = {n: records.to_plain(v) for n, v in zip(JUDGED, judged, strict=True)}
         return Measured.from_json({**self.facts, **plain})
 

@@ -45,7 +45,7 @@ def saved(
 ) -> list[Chains]:
     """Return the saved draws of a model's samplers: of a sweep, of its last point.
 
-    Files that can't be read are passed over, and so is what is no chain.
+    Files that can't be read are passed over, and so is what is no chain, or not finite.
 
     Args:
         rows: of the model's table.
@@ -69,6 +69,8 @@ def _read(path: Path, result: CellResult) -> Chains | None:
         groups = compat.open_groups(path, engine="h5netcdf")
         values = np.stack([_scalar(groups["posterior"], name) for name in worst], axis=-1)
     except (OSError, ValueError, KeyError, IndexError):
+        return None
+    if not np.isfinite(values).all():
         return None
     stats = groups.get("sample_stats", {})
     diverging = np.asarray(stats["diverging"], dtype=bool) if "diverging" in stats else None

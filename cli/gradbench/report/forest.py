@@ -6,7 +6,7 @@ from typing import Any
 
 from gradbench.report.colours import ACCENT, BAND, INK, MUTED, PAPER
 from gradbench.report.picture import TWO_COLUMNS, Drawn, Spec
-from gradbench.report.ticks import log_domain, log_ticks
+from gradbench.report.ticks import log_domain, log_ticks, reaching
 
 STEP = 22  # pixels from line to line
 GAP = 28  # pixels between panels
@@ -94,6 +94,11 @@ def beside(panels: Sequence[Spec], width: int) -> Spec:
     return {"hconcat" if width >= TWO_COLUMNS else "vconcat": [*panels], "spacing": GAP}
 
 
+def known(rows: Sequence[Drawn], *columns: str) -> list[float]:
+    """Return the numbers that there are in some columns."""
+    return [float(value) for row in rows for name in columns if (value := row[name]) is not None]
+
+
 def label_width(labels: Sequence[str], width: float) -> float:
     """Return how many pixels are left to labels: what the longest needs, if that isn't too much."""
     longest = max(map(len, labels), default=0)
@@ -119,7 +124,7 @@ def log_axis(domain: tuple[float, float], title: str, pixels: float) -> dict[str
     """Return a logarithmic axis with so many ticks as its pixels have room for."""
     return {
         "type": "quantitative",
-        "scale": {"type": "log", "domain": [*domain], "nice": False},
+        "scale": {"type": "log", "domain": [*domain], "nice": False, "clamp": True},
         "axis": {
             "title": title,
             "values": log_ticks(domain, most=max(2, int(pixels / 55))),
@@ -131,8 +136,11 @@ def log_axis(domain: tuple[float, float], title: str, pixels: float) -> dict[str
 def _panel(panel: Panel, rows: Sequence[Drawn], width: float, word: str, names: float) -> Spec:
     low, estimate, high = f"{panel.column}_low", panel.column, f"{panel.column}_high"
     ends = [*(panel.band or ()), *([] if panel.at is None else [panel.at])]
-    values = [float(v) for row in rows for c in (low, estimate, high) if (v := row[c]) is not None]
-    x = log_axis(log_domain([*values, *ends]), panel.title, width)
+    x = log_axis(
+        log_domain([*reaching(known(rows, estimate), known(rows, low, high)), *ends]),
+        panel.title,
+        width,
+    )
     words = [*dict.fromkeys(str(row[word]) for row in rows)]
     shapes = [SHAPES.get(one, "circle") for one in words]
     fills = [PAPER.light if one in HOLLOW else ACCENT.light for one in words]

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from gradbench.report.colours import INK, SERIES
-from gradbench.report.forest import CHARACTER, log_axis
+from gradbench.report.forest import CHARACTER, known, log_axis
 from gradbench.report.picture import Drawn, Spec
-from gradbench.report.ticks import log_domain
+from gradbench.report.ticks import log_domain, reaching
 
+MOST_LINES = 24  # with a name each; more can't be followed
 LEAST_HEIGHT = 200  # pixels
 NAME_HEIGHT = 15  # pixels of a name at a line's end
 LEADER = 12  # pixels between lines and their names
@@ -56,22 +57,16 @@ def lines(
     width -= LEFT + LEADER + names
     height = max(LEAST_HEIGHT, NAME_HEIGHT * len(labels))
     low, high = f"{y.column}_low", f"{y.column}_high"
-    columns = [y.column, *([low, high] if is_banded else [])]
+    bounds = [*known(points, low, high), *(known(rows, low, high) if is_banded else [])]
     x_axis = log_axis(_span([*rows, *points], x.column), x.title, width)
     levels = [] if level is None else [level]
-    y_domain = log_domain([*_values(rows, *columns), *_values(points, y.column), *levels])
+    y_domain = log_domain([*reaching(known([*rows, *points], y.column), bounds), *levels])
     y_axis = log_axis(y_domain, y.title, height / 1.2)
     y_axis["axis"] |= {"titleAlign": "left", "titleX": -LEFT + 8, "titleY": -10}
     ends = _ends([*points, *rows], (x.column, y.column), labels, y_domain, height)
-    series = {
-        "field": "label", "type": "nominal", "legend": None,
-        "scale": {"domain": labels, "range": _cycled([c.light for c in SERIES], len(labels))},
-    }  # fmt: skip
-    dashes = {
-        "field": "label", "type": "nominal", "legend": None,
-        "scale": {"domain": labels, "range": [DASHES[i // len(SERIES) % len(DASHES)]
-                                              for i in range(len(labels))]},
-    }  # fmt: skip
+    colours = [SERIES[i % len(SERIES)].light for i in range(len(labels))]
+    series = _by_label(labels, colours)
+    dashes = _by_label(labels, [DASHES[i // len(SERIES) % 4] for i in range(len(labels))])
     place = {"x": {"field": x.column, **x_axis}, "y": {"field": y.column, **y_axis}}
     layers: list[Spec] = [
         _leaders(ends, place, series, width),
@@ -184,13 +179,11 @@ def _points(
 
 def _span(rows: Sequence[Drawn], column: str) -> tuple[float, float]:
     """Return the ends of what is drawn, where lines begin and end; around a lone place, room."""
-    known = [value for value in _values(rows, column) if value > 0]
-    return (min(known), max(known)) if min(known) < max(known) else log_domain(known)
+    places = [value for value in known(rows, column) if value > 0]
+    ends = min(places), max(places)
+    return ends if ends[0] < ends[1] else log_domain(ends)
 
 
-def _values(rows: Sequence[Drawn], *columns: str) -> list[float]:
-    return [float(value) for row in rows for name in columns if (value := row[name]) is not None]
-
-
-def _cycled(values: Sequence[str], n: int) -> list[str]:
-    return [values[i % len(values)] for i in range(n)]
+def _by_label(labels: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    scale = {"domain": [*labels], "range": [*values]}
+    return {"field": "label", "type": "nominal", "legend": None, "scale": scale}

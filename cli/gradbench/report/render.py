@@ -4,6 +4,7 @@ import re
 from typing import Any, Literal
 
 from gradbench.errors import LibraryError, pip_install
+from gradbench.records import to_plain
 from gradbench.report.colours import EVERY, INK, LINE, MUTED
 from gradbench.report.picture import Spec
 
@@ -96,12 +97,9 @@ def file(spec: Spec, form: Form) -> bytes:
 
 
 def _styled(spec: Spec, *, background: str | None) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": background,
-        "config": STYLE,
-        **spec,
-    }
+    schema = "https://vega.github.io/schema/vega-lite/v5.json"
+    whole: Spec = to_plain({"$schema": schema, "background": background, "config": STYLE, **spec})
+    return whole
 
 
 def _in_points(size: re.Match[str]) -> str:

@@ -90,16 +90,15 @@ def read(path: Path, ess_goal: int) -> Source:
     return Source(str(path), found, stored, draws)
 
 
-def compared(sources: Sequence[Source]) -> list[Comparison]:
+def compared(several: Sequence[Side]) -> list[Comparison]:
     """Return the others compared with the first, where both have a model and sampler."""
-    if len(sources) < 2:
-        return []
-    base, *heads = map(_side, sources)
+    base, *heads = several
     alike = (head for head in heads if base.series.keys() & head.series.keys())
     return [compare(base, head) for head in alike]
 
 
-def _side(source: Source) -> Side:
+def side(source: Source) -> Side:
+    """Return what of a run is compared with others."""
     if source.stored is None:
         return sides.of_csv(Path(source.name))
     return sides.of_run(source.name, source.stored)

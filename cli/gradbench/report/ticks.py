@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
+REACH = 10.0  # times beyond all estimates
 PADDING = 0.06  # of the axis, on either side of what is drawn
 
 
@@ -20,6 +21,18 @@ def log_domain(values: Iterable[float | None], *, least: float = 1.5) -> tuple[f
     low, high = min(known), max(known)
     room = max(PADDING * (high - low), (math.log(least) - (high - low)) / 2)
     return math.exp(low - room), math.exp(high + room)
+
+
+def reaching(estimates: Sequence[float], bounds: Iterable[float]) -> list[float]:
+    """Return what an axis is to hold: estimates, and bounds of intervals as far as ``REACH``.
+
+    An interval of two replicates may go on for many powers of ten, and would leave no room for
+    anything else: it is cut off.
+    """
+    if not estimates:
+        return [*bounds]
+    low, high = min(estimates) / REACH, max(estimates) * REACH
+    return [*estimates, *(min(max(bound, low), high) for bound in bounds)]
 
 
 def log_ticks(domain: tuple[float, float], most: int = 6) -> list[float]:

@@ -14,7 +14,9 @@ from gradbench.stats.agreement import Differences, Runs
 MOMENTS = ("mean", "second moment")
 
 
-def between_samplers(believed: Mapping[Key, Sequence[Measured]]) -> dict[Key, Shared]:
+def between_samplers(
+    believed: Mapping[Key, Sequence[Measured]], *, n_models: int = 1
+) -> dict[Key, Shared]:
     """Return what each model's samplers say of each other, where there are two of them or more.
 
     Who differs from an agreement of the others ``disagrees``: of more than half of all, and of two
@@ -22,23 +24,21 @@ def between_samplers(believed: Mapping[Key, Sequence[Measured]]) -> dict[Key, Sh
 
     Args:
         believed: the replicates of each model and sampler that may be believed, one at least.
+        n_models: of the run, each of which has its share of the chance that any is called wrong.
     """
     models: dict[str, dict[str, Sequence[Measured]]] = {}
     for (model, sampler), runs in believed.items():
         models.setdefault(model, {})[sampler] = runs
-    several = {model: samplers for model, samplers in models.items() if len(samplers) > 1}
     return {
         (model, sampler): said
-        for model, samplers in several.items()
-        for sampler, said in _between(samplers, n_models=len(several)).items()
+        for model, samplers in models.items()
+        if len(samplers) > 1
+        for sampler, said in _between(samplers, n_models=n_models).items()
     }
 
 
 def _between(samplers: Mapping[str, Sequence[Measured]], *, n_models: int) -> dict[str, Shared]:
-    """Return what the samplers of one model say of each other, by label.
-
-    Each of the run's models has its share of the chance that anything is called wrong.
-    """
+    """Return what the samplers of one model say of each other, by label."""
     runs = counted([run for group in samplers.values() for run in group])
     parameters = runs[0].parameters
     if not parameters:

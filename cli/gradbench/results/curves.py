@@ -205,9 +205,8 @@ def _followed(
         finished = [
             (summaries[result.cell.id], result.measured)
             for result in group
-            if result.measured is not None and result.measured.elsewhere is None
-            and result.status not in {"frozen", "nonfinite"}
-        ]  # fmt: skip
+            if result.measured is not None and result.status not in {"frozen", "nonfinite"}
+        ]
         if finished and (truth := _truth(finished[0][1], key, trusted)) is not None:
             spent_s = compile_s([summary for summary, _ in finished])
             runs = [(s, _run(measured, s, truth, spent_s)) for s, measured in finished]
@@ -251,10 +250,12 @@ def _truth(
 
 def _run(measured: Measured, summary: Summary, truth: _Truth, spent_s: float) -> _Run:
     b2, after = _errors(measured, truth)
-    share = after / measured.n_draws
+    share = told = after / measured.n_draws
     counts, timing = measured.evaluations, measured.timing
-    n_logp = counts.n_logp_warmup + share * counts.n_logp_sampling
-    n_grad = counts.n_grad_warmup + share * counts.n_grad_sampling
+    if measured.elsewhere is not None and measured.elsewhere.evaluations_of != "all":
+        told = share * math.nan  # nobody counted what warm-up took
+    n_logp = counts.n_logp_warmup + told * counts.n_logp_sampling
+    n_grad = counts.n_grad_warmup + told * counts.n_grad_sampling
     weight = (summary.gradient_s or math.nan) / (summary.logdensity_s or math.nan)
     with np.errstate(invalid="ignore"):
         known = np.isfinite(b2).any(axis=1)

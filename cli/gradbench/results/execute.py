@@ -16,10 +16,8 @@ from gradbench.measure.result import CellResult, Status
 from gradbench.measure.runner import Runner
 from gradbench.measure.workers import Observer
 from gradbench.models import Source
-from gradbench.results import export, store
-from gradbench.results.parameters import parameter_rows
+from gradbench.results import store, tables
 from gradbench.results.store import RunFolder
-from gradbench.results.summarize import summarize
 from gradbench.results.summary import Summary
 from gradbench.results.times import GOAL
 
@@ -103,24 +101,25 @@ def resume(
             changed.
         ModelError, SamplerError, SaveError: as in ``start``.
     """
-    stored = store.read(path)
-    if stored.is_race:
+    run = store.outline(path)
+    if run.is_race:
         raise StoreError(
             f"{path}: a race is not resumed, as time decides who runs; run gradbench choose again"
         )
-    benchmark = stored.benchmark
-    ran = [result for result in stored.results if not result.cell.is_elsewhere]
-    kept = {result.cell.place for result in ran if result.status not in retry}
+    benchmark = run.benchmark
+    kept = set(run.ids)
+    if retry:
+        kept -= {s.place for s in tables.summaries(run) if s.status in retry}
     is_finished = len(kept) == planning.size(benchmark)
     for label, source in _sources(benchmark, are_needed=not is_finished):
-        if stored.models.get(label) != source.digest:
+        if run.sources.get(label) != source.digest:
             raise StoreError(
                 f"{path}: {source.path} has changed since this run began;"
                 " restore the model, or start a new run"
             )
     cells = [] if is_finished else planning.cells(benchmark)
     todo = [cell for cell in cells if cell.place not in kept]
-    folder = RunFolder(path, {r.cell.place: r.cell.id for r in stored.results})
+    folder = RunFolder(path, run.ids)
     display.planned(len(todo) + len(kept))
     display.finished(len(kept))
     with store.locked(folder), Runner(benchmark, display) as runner:
@@ -173,15 +172,12 @@ def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) 
 
 
 def tabulate(folder: RunFolder, ess_goal: int = GOAL) -> list[Summary]:
-    """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows."""
-    stored = store.read(folder.path)
-    summaries = summarize(
-        stored.results, stored.checks, gates=stored.benchmark.gates, ess_goal=ess_goal
-    )
-    store.write(folder.path / "results.csv", export.to_csv(summaries))
-    parameters = parameter_rows(stored.results)
-    store.write(folder.path / "parameters.csv", export.to_csv(parameters))
-    return summaries
+    """Write a folder's ``results.csv`` and ``parameters.csv``, and return the former's rows.
+
+    Raises:
+        SaveError: one can't be written.
+    """
+    return tables.write(store.outline(folder.path), ess_goal)
 
 
 def fingerprints(cells: Sequence[Cell]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import csv
 import io
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,28 @@ from gradbench.results.parameters import ParameterRow
 from gradbench.results.summary import Summary
 
 
-def to_csv(table: Sequence[Summary] | Sequence[ParameterRow]) -> str:
+def to_csv(table: Sequence[Summary]) -> str:
     """Return a table as CSV with a header; what is no finite number is empty, floats are exact."""
-    kind = type(table[0]) if table else Summary
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records.to_plain(row) for row in table)
-    return text.getvalue()
+    return "".join(csv_lines(table))
+
+
+def csv_lines(
+    table: Iterable[Summary] | Iterable[ParameterRow],
+    *,
+    kind: type[Summary | ParameterRow] = Summary,
+    has_head: bool = True,
+) -> Iterator[str]:
+    """Yield the lines of a table as CSV, as ``to_csv`` has them."""
+    line = io.StringIO(newline="")
+    writer = csv.DictWriter(line, [field.name for field in fields(kind)], lineterminator="\n")
+    if has_head:
+        writer.writeheader()
+    for row in table:
+        writer.writerow(records.to_plain(row))
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue()
 
 
 def to_json(table: Sequence[Summary], *, indent: int = 2) -> str:

@@ -100,6 +100,8 @@ def with_exponents(found: Sequence[Summary]) -> list[Summary]:
         }
         for growth in growths(found)
     }
+    if not columns:
+        return list(found)
     places = ((_place(summary) or ("",))[0] for summary in found)
     return [
         replace(summary, **columns.get((model, summary.sampler), {}))

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -187,8 +187,64 @@ def locked(folder: RunFolder) -> Iterator[RunFolder]:
         lock.release()
 
 
-def read(path: Path) -> Stored:
-    """Return a run, finished or interrupted.
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A run as its folder tells without a look into its cells.
+
+    Attributes:
+        path: the folder.
+        benchmark: the resolved config it was run with.
+        machine: what it ran on, and the versions.
+        sources: fingerprints of the model files, by label.
+        cells: the files of finished cells, by model, in the plan's order of models.
+        places: of those files; None where it is no cell of the plan.
+        is_race: whether a race decided which of the planned cells were run.
+    """
+
+    path: Path
+    benchmark: Benchmark
+    machine: Mapping[str, Any]
+    sources: Mapping[str, str]
+    cells: Mapping[str, Sequence[Path]]
+    places: Mapping[Path, Place | None]
+    is_race: bool = False
+
+    @property
+    def ids(self) -> dict[Place, str]:
+        """The names of the cells that are there; see ``RunFolder``."""
+        return {place: file.stem for file, place in self.places.items() if place is not None}
+
+    def check_file(self, model: str) -> Path:
+        """Return the file of a model's density check, whether it is there or not."""
+        return self.path / "density" / f"{planning.slug(model)}.json"
+
+    def check(self, model: str) -> DensityCheck | None:
+        """Return a model's density check, None where none was made.
+
+        Raises:
+            StoreError: its file is damaged.
+        """
+        file = self.check_file(model)
+        return _read_check(file) if file.is_file() else None
+
+    def results(self, model: str) -> list[CellResult]:
+        """Return a model's finished cells, in the order of the plan.
+
+        Raises:
+            StoreError: a file is damaged.
+        """
+        _, samplers = planning.places(self.benchmark)
+        found = [_read_result(file) for file in self.cells[model]]
+        made_elsewhere = len(samplers)
+        return sorted(
+            found, key=lambda r: (r.cell.replicate, samplers.get(r.cell.sampler, made_elsewhere))
+        )
+
+
+def outline(path: Path) -> Outline:
+    """Return what a run's folder tells, finished or interrupted, without reading its cells.
+
+    A cell's file has its place in its name; one that is no cell of the plan is read.
 
     Raises:
         StoreError: it is not a run's folder, or a file in it is damaged or too new.
@@ -198,46 +254,66 @@ def read(path: Path) -> Stored:
     about = _load(path / "run.json")
     if not isinstance(about, dict) or about.get("schema_version", 0) > SCHEMA_VERSION:
         raise StoreError(f"{path / 'run.json'}: not written by this or an older gradbench")
-    results = [_read_result(file) for file in sorted((path / "cells").glob("*.json"))]
     benchmark = loading.restore(path / "config.yaml")
-    models, samplers = planning.places(benchmark)
-    results.sort(
-        key=lambda r: (
-            models.get(r.cell.model, 0),
-            r.cell.replicate,
-            samplers.get(r.cell.sampler, len(samplers)),  # made elsewhere
-        )
-    )
-    return Stored(
+    planned = planning.names(benchmark)
+    models, _ = planning.places(benchmark)
+    cells: dict[str, list[Path]] = {}
+    places: dict[Path, Place | None] = {}
+    for file in sorted((path / "cells").glob("*.json")):
+        place = planned.get(file.stem.rpartition("-")[0])
+        model = _read_result(file).cell.model if place is None else place[0]
+        cells.setdefault(model, []).append(file)
+        places[file] = place
+    return Outline(
+        path=path,
         benchmark=benchmark,
         machine=about.get("machine", {}),
-        models=about.get("models", {}),
-        checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
-        results=results,
+        sources=about.get("models", {}),
+        cells=dict(sorted(cells.items(), key=lambda item: models.get(item[0], 0))),
+        places=places,
         is_race=about.get("is_race", False),
         started=_iso(about.get("started", "")),
     )
 
 
-def write(path: Path, content: str | bytes) -> None:
+def read(path: Path) -> Stored:
+    """Return a run, finished or interrupted.
+
+    Raises:
+        StoreError: it is not a run's folder, or a file in it is damaged or too new.
+    """
+    found = outline(path)
+    return Stored(
+        benchmark=found.benchmark,
+        machine=found.machine,
+        models=found.sources,
+        checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
+        results=[result for model in found.cells for result in found.results(model)],
+        is_race=found.is_race,
+    )
+
+
+def write(path: Path, content: str | bytes | Iterable[str]) -> None:
     """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
 
-    A device or a pipe, such as /dev/stdout, is written to as it is.
+    A device or a pipe, such as /dev/stdout, is written to as it is. A text may come in parts.
 
     Raises:
         SaveError: it can't be written; a file of that name is as it was.
     """
-    plain = content.encode() if isinstance(content, str) else content
+    parts = [content] if isinstance(content, str | bytes) else content
+    plain = (part.encode() if isinstance(part, str) else part for part in parts)
     if path.exists() and not path.is_file():
         try:
-            path.write_bytes(plain)
+            with path.open("wb") as stream:
+                stream.writelines(plain)
         except OSError as error:
             raise SaveError(f"{path}: can't be written: {error.strerror}") from error
         return
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with scratch.open("wb") as file:
-            file.write(plain)
+            file.writelines(plain)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)

@@ -42,25 +42,57 @@ def summarize(
     those of a sweep's cells together. Times are to ``ess_goal`` effective draws.
     """
     checked = {check.model: check for check in checks}
+    models: dict[str, list[CellResult]] = {}
+    for result in results:
+        models.setdefault(result.cell.model, []).append(result)
+    done = {
+        result.cell.id: summary
+        for model, of_one in models.items()
+        for result, summary in zip(
+            of_one,
+            of_model(of_one, checked.get(model), gates=gates, n_models=len(models)),
+            strict=True,
+        )
+    }
+    return as_a_run([done[result.cell.id] for result in results], ess_goal)
+
+
+def as_a_run(found: Sequence[Summary], ess_goal: int = GOAL) -> list[Summary]:
+    """Return summaries of models with what is said of all of them together: exponents, times."""
+    told = found if ess_goal == GOAL else with_times(found, ess_goal)
+    return with_exponents(told)
+
+
+def of_model(
+    results: Sequence[CellResult], check: DensityCheck | None, *, gates: Gates, n_models: int
+) -> list[Summary]:
+    """Return one summary per cell of a model, without exponents; times are to ``GOAL`` draws.
+
+    Args:
+        results: of one model.
+        check: its density check, if one was made.
+        gates: when a result is not trusted.
+        n_models: of the run.
+    """
     done: dict[str, Summary] = {}
     believed: dict[tuple[str, str], list[Measured]] = {}
     for key, replicates in by_sampler(results).items():
         group = statuses.existing(replicates)
         shared = (against_reference(group), agreement(replicates, gates))
         for result in group:
-            summary = _summary(result, checked.get(result.cell.model))
+            summary = _summary(result, check)
             for said in shared:
                 summary = said.added_to(summary)
             done[result.cell.id] = summary
             if summary.status in COSTED and result.measured is not None:
                 believed.setdefault(key, []).append(result.measured)
-    said_of = between_samplers(believed)
+    said_of = between_samplers(believed, n_models=n_models)
     found = [
         said_of[result.cell.key].added_to(summary) if result.cell.key in said_of else summary
         for result in results
         for summary in [done[result.cell.id]]
     ]
-    return with_errors(results, with_times(with_exponents(found), ess_goal))
+    return with_errors(results, with_times(found, GOAL))
 
 
 def _summary(result: CellResult, check: DensityCheck | None) -> Summary:

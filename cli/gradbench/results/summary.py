@@ -1,11 +1,12 @@
 """The record of one cell, a line of ``results.csv``, and what is read off several of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gradbench.config.planning import ELSEWHERE
+from gradbench.config.planning import ELSEWHERE, Place, split
+from gradbench.errors import StoreError, did_you_mean
 from gradbench.measure.result import UNFINISHED
 
 CONTRADICTED = frozenset({"biased", "overstated", "disagrees"})
@@ -140,9 +141,38 @@ class Summary:
     seconds_to_b2_goal: float | None = None
 
     @property
+    def place(self) -> Place:
+        """What tells its cell from the others of the run."""
+        return self.model, self.sampler, self.replicate
+
+    @property
     def is_elsewhere(self) -> bool:
         """Whether its chains were made elsewhere: their time says nothing of this machine."""
         return self.sampler_use == ELSEWHERE
+
+
+def only(found: Sequence[Summary], labels: Sequence[str]) -> list[Summary]:
+    """Return the cells of the models and samplers that are named.
+
+    Naming none of one kind keeps all of that kind. A sweep's name stands for all of its points.
+
+    Raises:
+        StoreError: a label is neither a model's nor a sampler's.
+    """
+    models = {name for s in found for name in (s.model, split(s.model)[0])}
+    samplers = {name for s in found for name in (s.sampler, split(s.sampler)[0])}
+    for label in labels:
+        if label not in models | samplers:
+            hint = did_you_mean(label, sorted(models | samplers))
+            raise StoreError(f"--only {label}: no such model or sampler in these results{hint}")
+    of_models = models.intersection(labels) or models
+    of_samplers = samplers.intersection(labels) or samplers
+    return [
+        summary
+        for summary in found
+        if not of_models.isdisjoint({summary.model, split(summary.model)[0]})
+        and not of_samplers.isdisjoint({summary.sampler, split(summary.sampler)[0]})
+    ]
 
 
 def numbers(group: Iterable[Summary], column: str) -> list[float]:

@@ -21,6 +21,7 @@ from gradbench.results.rows import Row, rows
 from gradbench.results.summary import Summary
 from gradbench.results.times import Lead, leads
 from gradbench.show.console import Column, bare_table, console, fitted, item, significant
+from gradbench.show.overview import overview
 from gradbench.stats.interval import Interval
 
 TIGHT = (
@@ -28,6 +29,7 @@ TIGHT = (
 )
 FEWEST = 3  # columns, however narrow the terminal is
 MAX_CONTESTS = 4  # sentences about who is cheaper than whom
+MAX_TABLES = 40  # models
 ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
@@ -106,8 +108,14 @@ def sections(found: Sequence[Summary]) -> list[Section]:
 def results(
     found: Sequence[Summary], *, published: Published | None = None, to: Console | None = None
 ) -> None:
-    """Print a table for each model, all points of its sweep in one, and under it sentences."""
+    """Print a table for each model, all points of its sweep in one, and under it sentences.
+
+    Of more than ``MAX_TABLES`` models one table says how the samplers did on all of them.
+    """
     to = to or console()
+    if len({planning.split(summary.model)[0] for summary in found}) > MAX_TABLES:
+        overview(rows(found), to)
+        return
     for section in sections(found):
         to.print()
         to.print(

@@ -40,7 +40,7 @@ def _line(material: Material, row: Row, counted: str) -> Drawn:
         "label": material.label(row),
         **bounds("ms_per_ess", row.ms_per_ess),
         **bounds(counted, getattr(row, counted)),
-        "status": row.status,
+        "status": "made elsewhere" if row.is_elsewhere else row.status,
         "reason": row.reason,
     }
 

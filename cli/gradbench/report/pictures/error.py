@@ -3,7 +3,7 @@
 import math
 
 from gradbench.config import planning
-from gradbench.report.lines import Axis, lines
+from gradbench.report.lines import MOST_LINES, Axis, lines
 from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
 from gradbench.results.curves import GOAL, Point, points
@@ -29,6 +29,9 @@ def picture(material: Material) -> Picture | None:
     ]  # fmt: skip
     if not rows:
         return None
+    ends = {str(row["label"]): float(row["b2"] or 0) for row in rows}
+    drawn = sorted(ends, key=lambda name: ends[name])[:MOST_LINES]
+    rows = [row for row in rows if row["label"] in drawn]
     n_points = {label: sum(row["label"] == label for row in rows) for label in _labels(rows)}
     followed = [row for row in rows if n_points[str(row["label"])] > 1]
     lone = [row for row in rows if n_points[str(row["label"])] == 1]

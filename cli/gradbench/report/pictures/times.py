@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gradbench.config import planning
-from gradbench.report.lines import Axis, lines
+from gradbench.report.lines import MOST_LINES, Axis, lines
 from gradbench.report.material import Material
 from gradbench.report.picture import Drawn, Picture, Spec
-from gradbench.results.times import BEYOND, FEWEST, Line, leads, mean_lines
-from gradbench.show.results import fastest
+from gradbench.results.times import BEYOND, FEWEST, GOAL, Line, leads, mean_lines
+from gradbench.show.results import count, fastest
 
 NAME = "times"
 X = Axis("effective_draws", "effective draws of the worst parameter")
@@ -32,9 +32,13 @@ def picture(material: Material) -> Picture | None:
     led = leads(material.found).get(model, [])
     crossings = [lead.until for lead in led if math.isfinite(lead.until)]
     last = max([USUAL, *(BEYOND * n for n in crossings)])
-    rows = _points(of_samplers, last)
+    drawn = sorted(of_samplers, key=lambda name: of_samplers[name].seconds(GOAL))[:MOST_LINES]
+    rows = _points({name: of_samplers[name] for name in drawn}, last)
     at = f" at {planning.point(model)}" if material.is_swept else ""
     said = fastest(led, at) if led else f"seconds to so many effective draws{at}"
+
+    if len(drawn) < len(of_samplers):
+        said += f"; drawn are the {MOST_LINES} that are the fastest to {count(GOAL)}"
 
     def draw(width: int) -> Spec:
         return lines(rows, X, Y, width)
