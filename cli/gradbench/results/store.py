@@ -199,6 +199,7 @@ class Outline:
         cells: the files of finished cells, by model, in the plan's order of models.
         places: of those files; None where it is no cell of the plan.
         is_race: whether a race decided which of the planned cells were run.
+        started: when, in UTC; empty where that was not kept.
     """
 
     path: Path
@@ -208,6 +209,7 @@ class Outline:
     cells: Mapping[str, Sequence[Path]]
     places: Mapping[Path, Place | None]
     is_race: bool = False
+    started: str = ""
 
     @property
     def ids(self) -> dict[Place, str]:
@@ -290,6 +292,7 @@ def read(path: Path) -> Stored:
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=[result for model in found.cells for result in found.results(model)],
         is_race=found.is_race,
+        started=found.started,
     )
 
 
