@@ -24,6 +24,7 @@ from gradbench.results.rows import Row
 from gradbench.results.summary import Summary
 from gradbench.show.comparison import sentences
 from gradbench.show.console import significant
+from gradbench.show.overview import standings
 from gradbench.show.results import Section, count, sections, with_interval
 
 # Of a cell, what is shown first; all other columns can be chosen.
@@ -113,6 +114,7 @@ def document(heading: str, top: Iterable[str], body: Iterable[str]) -> str:
             "<body>",
             *top,
             "<main>",
+            *(_standings(made) if len(made) > 1 else ()),
             *body,
             "</main>",
             f"<footer>Made by gradbench {text(__version__)}.</footer>",
@@ -143,6 +145,32 @@ def _top(report: Report, made: Sequence[Material]) -> Iterator[str]:
         for i, material in enumerate(made):
             yield f'<li><a href="#m{i}">{text(material.model)}</a> {text(_glance(material))}</li>'
         yield "</ul></nav>"
+
+
+def _standings(made: Sequence[Material]) -> Iterator[str]:
+    """Yield how each sampler did on all models."""
+    heads = [
+        tables.Head("sampler", is_number=False),
+        tables.Head("priced on", is_number=True),
+        tables.Head("cheapest on", is_number=True),
+        tables.Head("times the\ncheapest", is_number=True),
+        tables.Head("without a price", is_number=False),
+    ]
+    lines = [
+        [
+            one.sampler, str(one.n_priced), str(one.n_cheapest), significant(one.times),
+            ", ".join(f"{status} {n}" for status, n in one.others),
+        ]
+        for one in standings([row for material in made for row in material.rows])
+    ]  # fmt: skip
+    n_models = len({row.model for material in made for row in material.rows})
+    yield f'<section class=model aria-labelledby="all"><h2 id="all">Over all {n_models} models</h2>'
+    yield (
+        "<p class=facts>Prices are milliseconds per effective sample; times the cheapest is the"
+        " median over the models on which a sampler has a price.</p>"
+    )
+    yield tables.table("All models", heads, lines, keys=[0])
+    yield "</section>"
 
 
 def _glance(material: Material) -> str:
