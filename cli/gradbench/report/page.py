@@ -76,6 +76,7 @@ def page(report: Report) -> str:
     made = materials(report.sources)
     said, most = _sentences(report.sources), MOST_PICTURES // max(1, len(made))
     body = [
+        *(_standings(made) if len(made) > 1 else ()),
         *(
             _comparison(i, found, is_drawn=report.wants(ratios.NAME))
             for i, found in enumerate(report.comparisons)
@@ -114,7 +115,6 @@ def document(heading: str, top: Iterable[str], body: Iterable[str]) -> str:
             "<body>",
             *top,
             "<main>",
-            *(_standings(made) if len(made) > 1 else ()),
             *body,
             "</main>",
             f"<footer>Made by gradbench {text(__version__)}.</footer>",
