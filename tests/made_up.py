@@ -1,17 +1,24 @@
 """Workers that compute nothing: what a cell gives is made up, as its sampler's label says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gradbench.config.benchmark import Benchmark, Gates
 from gradbench.config.planning import Cell
 from gradbench.draws import Evaluations
-from gradbench.measure import machine, nursery, workers
-from gradbench.measure.result import Measured
+from gradbench.measure import machine, nursery, statuses, workers
+from gradbench.measure.bare import Bare
+from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.result import CellResult, Measured
 from gradbench.measure.workers import Stopped
+from gradbench.report.sources import Source
+from gradbench.results.store import Stored
+from gradbench.results.summarize import summarize
+from gradbench.results.summary import Summary
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.stats.running import Running
 from gradbench.target import ReferenceMoments
@@ -135,3 +142,41 @@ def replace_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Worker", Fake)
     monkeypatch.setattr(nursery, "CAN_FORK", False)
     monkeypatch.setattr(machine, "describe", lambda: {"cores": 2, "versions": {"pymc": "6.0.0"}})
+
+
+def source(
+    *labels: str, model: str = "normal", replicates: int = 3, name: str = "run", **given: Any
+) -> Source:
+    """Return a run of these samplers that was never made, each with its made-up measurements.
+
+    Args:
+        labels: of the samplers.
+        model: its label.
+        replicates: of each.
+        name: of the run.
+        given: as ``measured`` takes them.
+    """
+    return Source(name, *_summarized([*results(*labels, model=model, n=replicates, **given)]))
+
+
+def results(*labels: str, model: str = "normal", n: int = 3, **given: Any) -> Iterator[CellResult]:
+    """Yield the cells of such a run."""
+    for sampler in labels:
+        for replicate in range(n):
+            made = measured(replicate, **given)
+            cell = Cell(
+                model=model, model_use="gaussian", params={"dim": 2}, sampler=sampler,
+                sampler_use="pymc_nuts", options={}, init="uniform", threads=1,
+                replicate=replicate, seed=1, start_seed=2,
+            )  # fmt: skip
+            yield CellResult(cell, *statuses.status_of(made, Gates()), made)
+
+
+def _summarized(cells: list[CellResult]) -> tuple[list[Summary], Stored]:
+    models = dict.fromkeys(result.cell.model for result in cells)
+    bare = Bare(logdensity_s=1e-4, batched_s=5e-5, gradient_s=2e-4)
+    checks = [DensityCheck(model, ("nuts",), 16, 2e-15, 3e-9, bare=bare) for model in models]
+    entry = {"models": {"m": {"use": "gaussian"}}, "samplers": {"s": {"use": "emcee"}}}
+    benchmark = Benchmark.model_validate({"name": "made-up", **entry})
+    about = {"cores": 2, "versions": {"pymc": "6.0.0"}}
+    return summarize(cells, checks), Stored(benchmark, about, {}, checks, cells)

@@ -123,3 +123,12 @@ def test_the_chart_takes_the_head() -> None:
     assert first["value"] == 7.5
     assert first["unit"] == "evaluations/ESS"
     assert set(first) <= {"name", "unit", "value", "range", "extra"}
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    """The same verdicts, sentences and figures, ready for a page."""
+    path = tmp_path / "verdict.json"
+    path.write_text(forms.to_json([EVERY], POLICY))
+    (found,) = forms.from_json(path)
+    assert found.sentence == EVERY.sentence
+    assert forms.to_csv([found], POLICY) == forms.to_csv([EVERY], POLICY)

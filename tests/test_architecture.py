@@ -44,6 +44,7 @@ ORDER = [
     "gate",
     "elsewhere",
     "show",
+    "report",
     "api",
     "cli",
 ]

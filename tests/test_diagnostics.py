@@ -418,6 +418,21 @@ def test_the_exponent_of_a_power_law() -> None:
     assert high - slope == pytest.approx(slope - low) == pytest.approx(fit.stderr * 4.302653)
 
 
+def test_a_power_law_has_a_band() -> None:
+    """It is the line through the logs, its band that of a regression's mean, as SciPy has it."""
+    values = np.array([2.0, 10.0, 50.0, 200.0])
+    costs = [v**0.75 * RNG(int(v)).lognormal(0, 0.2, 5) for v in values]
+    x, y = np.log(values), np.array([np.log(c).mean() for c in costs])
+    fit = stats.linregress(x, y)
+    at = np.array([1.0, 20.0, 1000.0])
+    law, low, high = np.log(diagnostics.power_law(values, costs, at))
+    assert law == pytest.approx(fit.intercept + fit.slope * np.log(at))
+    scatter = np.sqrt(np.sum((y - fit.intercept - fit.slope * x) ** 2) / 2)
+    far = (np.log(at) - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2)
+    assert high - law == pytest.approx(4.302653 * scatter * np.sqrt(0.25 + far))
+    assert law - low == pytest.approx(high - law)
+
+
 @pytest.mark.parametrize("misfit", [0.0, 0.3])
 @pytest.mark.parametrize("n_points", [3, 7])
 def test_the_exponents_interval_covers_the_truth(n_points: int, misfit: float) -> None:

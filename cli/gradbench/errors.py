@@ -57,6 +57,10 @@ class LibraryError(GradbenchError):
     """A library that was asked for isn't installed."""
 
 
+class ReportError(GradbenchError):
+    """A report can't be made as it was asked for."""
+
+
 class LongRunError(GradbenchError):
     """A long run gave no moments that could be kept as a reference."""
 

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
+
+from gradbench.report import files, render, sources
+from gradbench.report.page import Report, page
 from gradbench.results import export, store
+from gradbench.results.execute import Outcome
 from gradbench.results.summary import Summary
 
 Asked = tuple[str | None, Callable[[], str]]
@@ -28,3 +33,26 @@ def exported(*asked: Asked) -> str:
 def of_results(found: Sequence[Summary], csv: str | None, json: str | None) -> str:
     """Write a run's CSV and JSON, as ``exported`` does."""
     return exported((csv, lambda: export.to_csv(found)), (json, lambda: export.to_json(found)))
+
+
+def require_page(place: str | None) -> None:
+    """Raise where the page that a run is to have can't be made, before anything is run.
+
+    Raises:
+        LibraryError: what draws its pictures isn't installed.
+        ReportError: it can't be written there.
+    """
+    if place is not None:
+        render.require()
+        files.require_file(Path(place))
+
+
+def tell_page(place: str | None, outcome: Outcome, ess_goal: int) -> None:
+    """Write a run's page, if one is wanted and there is anything in it.
+
+    Raises:
+        ReportError: it can't be written.
+    """
+    if place is not None and outcome.found:
+        files.write_page(Path(place), page(Report([sources.read(outcome.folder, ess_goal)])))
+        click.echo(f"report: {place}", err=True)

@@ -7,7 +7,7 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import of_results
+from gradbench.cli.exports import of_results, require_page, tell_page
 from gradbench.cli.flags import ess_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
@@ -37,6 +37,7 @@ from gradbench.show.results import outcome as show_outcome
 @results_option("The run is kept here, in NAME/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
+@click.option("--report", metavar="FILE", help="Make a page of the results there, with pictures.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
 @ess_option
@@ -54,6 +55,7 @@ def command(
     root: Path,
     csv: str | None,
     json: str | None,
+    report: str | None,
     save_draws: bool,
     skip_missing: bool,
     ess: int,
@@ -78,6 +80,7 @@ def command(
     if retry and resume is None:
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
+    require_page(report)
     finish_on_signals()
     if resume is not None:
         benchmark = store.outline(resume).benchmark
@@ -103,6 +106,7 @@ def command(
     printed = of_results(outcome.found, csv, json)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
+    tell_page(report, outcome, ess)
     if outcome.is_interrupted:
         return INTERRUPTED
     return int(is_failure(outcome.found))

@@ -14,6 +14,7 @@ from gradbench.results.times import with_times
 from gradbench.show import results as table
 from gradbench.show.curves import curves as shown_curves
 from gradbench.show.gradients import gradients as shown_gradients
+from gradbench.show.plot import plot as shown_costs
 
 
 @click.command("show")
@@ -21,12 +22,16 @@ from gradbench.show.gradients import gradients as shown_gradients
 @ess_option
 @click.option("--only", multiple=True, metavar="LABEL", help="Show only this model or sampler.")
 @click.option("--curves", is_flag=True, help="Show the error against the cost, not the table.")
-def command(results: Path, ess: int, only: Sequence[str], curves: bool) -> None:
+@click.option("--plot", is_flag=True, help="Draw the costs with their intervals, without a table.")
+def command(results: Path, ess: int, only: Sequence[str], curves: bool, plot: bool) -> None:
     """Print the table of RESULTS again: a run's folder, finished or not, or a results.csv."""
+    if curves and plot:
+        raise click.UsageError("give --curves or --plot, not both")
     if results.is_file():
         if curves:
             raise StoreError(f"{results}: a table has no curves; give the folder of the run")
-        table.results(named(with_times(export.from_csv(results), ess), only))
+        summaries = named(with_times(export.from_csv(results), ess), only)
+        shown_costs(summaries) if plot else table.results(summaries)
         return
     if (compared := gradients.load(results)) is not None:
         shown_gradients(compared)
@@ -39,5 +44,8 @@ def command(results: Path, ess: int, only: Sequence[str], curves: bool) -> None:
         wanted = {(summary.model, summary.sampler) for summary in found}
         drawn = curves_of(cells, every)
         shown_curves([curve for curve in drawn if (curve.model, curve.sampler) in wanted])
+        return
+    if plot:
+        shown_costs(found)
         return
     table.results(found, published=run.benchmark.published)

@@ -214,6 +214,11 @@ def split(label: str) -> tuple[str, list[tuple[str, str]]]:
     return plain, [(name, value) for name, _, value in pairs]
 
 
+def point(label: str) -> str:
+    """Return the sweep's point that a label ends with, in words: ``dim=10, rho=0.5``."""
+    return ", ".join(f"{name}={value}" for name, value in split(label)[1])
+
+
 def _word(value: Any) -> str:
     return str(value) if isinstance(value, str) else json.dumps(value)
 

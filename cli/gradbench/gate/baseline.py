@@ -5,18 +5,12 @@ and for each model and sampler what was asked, its worst parameters and its nois
 ``replicates.csv``: a line for each replicate. All of it is small, sorted text.
 """
 
-import csv
 import dataclasses
-import io
-import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,21 +18,16 @@ from gradbench import records
 from gradbench.config import loading
 from gradbench.config.planning import Key
 from gradbench.errors import SaveError, StoreError, did_you_mean
-from gradbench.gate import compare, pair, rule, sides
-from gradbench.gate.sides import DuplicateError, Record, Series, Side
+from gradbench.gate import compare, kept, pair, rule, sides
+from gradbench.gate.sides import Series, Side
 from gradbench.gate.words import percent
-from gradbench.measure.result import SCHEMA_VERSION
 from gradbench.results import store
 from gradbench.results.store import Stored
 
 ROOT = Path("results/baselines")
 PREFIX = "baseline:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
-WORST = tuple(f"ess_worst_{i + 1}" for i in range(rule.N_WORST))
-COLUMNS = ("model", "sampler", *Record._fields, *WORST)
 MIN_REPLICATES = 8  # fewer tell nothing about the noise
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +75,13 @@ def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) ->
         raise StoreError(f"{path}: already exists; use --replace to overwrite it")
     if not run.results:
         raise StoreError(f"{name}: the run has no results to keep")
-    side = sides.of_run(name, run)
-    worst = {key: pair.worst_parameters(series) for key, series in side.series.items()}
     resolved = loading.dump(run.benchmark)
-    plain = {
-        "schema_version": SCHEMA_VERSION,
-        "saved": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "config_hash": sha256(resolved.encode()).hexdigest()[:16],
-        "machine": dict(run.machine),
-        "cells": [
-            {"model": key[0], "sampler": key[1], "setup": dict(series.setup), "worst": worst[key]}
-            for key, series in side.series.items()
-        ],
-    }
+    account, replicates = kept.written(sides.of_run(name, run), resolved)
     try:
         with store.new_folder(root, name) as scratch:
             store.write(scratch / "config.yaml", resolved)
-            store.write(scratch / "baseline.json", records.to_json(plain, indent=1))
-            store.write(scratch / "replicates.csv", _csv(side, worst))
+            store.write(scratch / "baseline.json", records.to_json(account, indent=1))
+            store.write(scratch / "replicates.csv", replicates)
             if path.exists():
                 shutil.rmtree(path)
             scratch.rename(path)
@@ -125,19 +103,15 @@ def load(name: str, root: Path = ROOT) -> Baseline:
             f"no baseline {name!r} in {root}{did_you_mean(name, known)}"
             f" (there are: {', '.join(known) or 'none'}; gradbench baseline save makes one)"
         )
-    try:
-        plain = json.loads((path / "baseline.json").read_text(encoding="utf-8"))
-        if plain["schema_version"] > SCHEMA_VERSION:
-            raise StoreError(f"{path}: not written by this or an older gradbench")
-        side = _side(name, plain, path / "replicates.csv")
+    with kept.reading(path, "a baseline"):
+        account = kept.account_of((path / "baseline.json").read_text(encoding="utf-8"), path)
+        table = path / "replicates.csv"
+        with table.open(encoding="utf-8", newline="") as lines:
+            side = kept.side(PREFIX + name, account, lines, table)
         entries = [_entry(key, series, len(side.series)) for key, series in side.series.items()]
         advisory = {(e.model, e.sampler): e.advisory for e in entries if e.advisory}
         side = dataclasses.replace(side, advisory=advisory)
-        return Baseline(name, plain["saved"], plain["config_hash"], entries, side)
-    except OSError as error:
-        raise StoreError(f"{error.filename}: can't be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: not a baseline, or a damaged one: {error!r}") from error
+        return Baseline(name, account["saved"], account["config_hash"], entries, side)
 
 
 def names(root: Path = ROOT) -> list[str]:
@@ -175,67 +149,6 @@ def _path(name: str, root: Path) -> Path:
             f" folder in {root}"
         )
     return root / name
-
-
-def _csv(side: Side, worst: Mapping[Key, Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for key, series in side.series.items():
-        smallest = [series.worst[name] for name in worst[key]]
-        numbers = [series.n_evaluations, series.ess, series.cpu_s, *smallest]
-        words = zip(
-            series.replicate, series.seed, series.status, series.reason, series.fingerprint,
-            strict=True,
-        )  # fmt: skip
-        for said, *measured in zip(words, *numbers, strict=True):
-            shown = map(_six_digits, measured)
-            writer.writerow([*key, *said, *shown, *[""] * (len(WORST) - len(smallest))])
-    return text.getvalue()
-
-
-def _six_digits(number: float) -> str:
-    """Return a whole number exactly, another to a hundredth of the quietest cell's noise."""
-    if not np.isfinite(number):
-        return ""
-    return f"{number:.0f}" if number == round(number) else f"{number:.6g}"
-
-
-def _side(name: str, plain: JSON, table: Path) -> Side:
-    cells = {(cell["model"], cell["sampler"]): cell for cell in plain["cells"]}
-    worst: dict[Key, dict[str, dict[int, float]]] = {}
-    try:
-        with table.open(encoding="utf-8", newline="") as lines:
-            series = sides.gather(
-                _records(table, csv.reader(lines), cells, worst),
-                {key: cell["setup"] for key, cell in cells.items()},
-                worst,
-            )
-    except (UnicodeDecodeError, csv.Error, DuplicateError) as error:
-        raise StoreError(f"{table}: can't be read: {error}") from error
-    return Side(PREFIX + name, series, plain["machine"])
-
-
-def _records(
-    table: Path,
-    lines: Iterator[list[str]],
-    cells: Mapping[Key, JSON],
-    worst: dict[Key, dict[str, dict[int, float]]],
-) -> Iterator[tuple[Key, Record]]:
-    if tuple(next(lines, [])) != COLUMNS:
-        raise StoreError(f"{table}: not the replicates of a baseline")
-    n_words = COLUMNS.index("n_evaluations")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(COLUMNS) or (line[0], line[1]) not in cells:
-            raise StoreError(f"{table}:{number}: cut short, or not in baseline.json")
-        model, sampler, replicate, seed, status, reason, fingerprint = line[:n_words]
-        numbers = [float(text or "nan") for text in line[n_words:]]
-        key = (model, sampler)
-        of_cell = worst.setdefault(key, {})
-        for parameter, ess in zip(cells[key]["worst"], numbers[3:], strict=False):
-            of_cell.setdefault(parameter, {})[int(replicate)] = ess
-        record = Record(int(replicate), int(seed), status, reason, fingerprint, *numbers[:3])
-        yield key, record
 
 
 def _entry(key: Key, series: Series, n_cells: int) -> Entry:

@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from xml.etree import ElementTree
 
+from gradbench.errors import StoreError
 from gradbench.gate.verdict import QUIET, Compared, Comparison, Policy
 from gradbench.gate.words import over_models, time_per_evaluation, times
-from gradbench.records import to_plain
+from gradbench.records import from_plain, to_plain
 from gradbench.stats.interval import Interval
 
 MARKER = "<!-- gradbench -->"  # a comment with it is the one to update
@@ -47,6 +49,24 @@ def to_json(found: Sequence[Comparison], policy: Policy) -> str:
         ],
     }
     return json.dumps(to_plain(plain), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def from_json(path: Path) -> list[Comparison]:
+    """Return the comparisons of a file that ``to_json`` made; what was unbounded is NaN.
+
+    Raises:
+        StoreError: it isn't one.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            from_plain(Comparison, {k: v for k, v in found.items() if k != "sentence"})
+            for found in plain["comparisons"]
+        ]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path}: not verdicts as gradbench compare --format json writes them: {error}"
+        ) from error
 
 
 def to_csv(found: Sequence[Comparison], policy: Policy) -> str:  # noqa: ARG001 - as the others

@@ -74,7 +74,7 @@ class Pair:
 def of(key: Key, base: Side, head: Side, *, is_paired: bool) -> Pair:
     """Return the pair of both sides' series, its intervals still unknown."""
     before, after = base.series[key], head.series[key]
-    exact = _exact(before, after)
+    exact = exact_ratios(before, after)
     # Where the draws are the same nothing is lost on any parameter.
     worst = {} if exact is not None else _worst(before, after)
     return Pair(
@@ -163,7 +163,7 @@ def standard_error(interval: Interval) -> float:
     return (interval.high - interval.low) / (2 * rule.HALF_WIDTH)
 
 
-def _exact(before: Series, after: Series) -> FloatArray | None:
+def exact_ratios(before: Series, after: Series) -> FloatArray | None:
     """Return the log ratio of evaluations at each seed, if all the draws are the same."""
     if {*before.fingerprint}.isdisjoint(after.fingerprint):
         return None

@@ -1,5 +1,6 @@
 """From a plan to a results folder: every finished cell is on disk before the next one starts."""
 
+import sys
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,11 @@ def start(
     root: Path,
     display: Display,
     *,
-    save_draws: bool,
+    save_draws: bool = False,
     ess_goal: int = GOAL,
+    python: str = sys.executable,
 ) -> Outcome:
-    """Run a benchmark into a new folder below ``root``.
+    """Run a benchmark into a new folder below ``root``, its workers of this interpreter.
 
     Raises:
         ModelError, SamplerError: the plan can't be run; nothing was written.
@@ -72,9 +74,10 @@ def start(
     """
     cells = planning.cells(benchmark)
     display.planned(len(cells))
-    with Runner(benchmark, display) as runner:
+    with Runner(benchmark, display, python=python) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": fingerprints(cells)}
+        here = machine.describe() if python == sys.executable else runner.machine()
+        about = {"machine": here, "models": fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         with store.locked(folder):
             return _run(runner, cells, folder, display, save_draws=save_draws, ess_goal=ess_goal)

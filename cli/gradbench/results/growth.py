@@ -7,12 +7,17 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 
 from gradbench.config import planning
+from gradbench.draws import FloatArray
 from gradbench.results.rows import is_priced
 from gradbench.results.summary import Summary, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
 MIN_POINTS = 3  # of a power law: two always lie on one
+N_FITTED = 9  # values along a sweep that a law is given at
+
+Points = dict[float, list[Summary]]
+"""The cells at each value of a sweep's parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,46 @@ class Growth:
     evaluations: Interval
 
 
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The power law of one sampler's cost along a sweep, and the points that it is fitted to.
+
+    Attributes:
+        growth: its exponents.
+        values: of the parameter, where there is a cost, ascending.
+        costs: there, over replicates.
+        at: values along the sweep.
+        fitted: the law there, shape (3, n): estimate, lower and upper bound.
+    """
+
+    growth: Growth
+    values: Sequence[float]
+    costs: Sequence[Interval]
+    at: FloatArray
+    fitted: FloatArray
+
+
+def laws(found: Iterable[Summary], column: str) -> list[Law]:
+    """Return the power laws of a cost, per sampler and sweep of one numeric parameter.
+
+    Args:
+        found: the summaries of a run.
+        column: the cost, as ``Summary`` names it.
+    """
+    made = []
+    for key, points in _sweeps(found).items():
+        growth, costed = _growth(key, points), _costed(points)
+        if growth is not None and all(numbers(group, column) for group in costed.values()):
+            made.append(_law(growth, costed, column))
+    return made
+
+
 def growths(found: Iterable[Summary]) -> list[Growth]:
     """Return how costs grow, per sampler and sweep of one numeric parameter.
 
     Where fewer than ``MIN_POINTS`` of its values have a cost nothing is returned.
     """
-    sweeps: dict[tuple[str, str, str], dict[float, list[Summary]]] = {}
-    for summary in found:
-        if (place := _place(summary)) is not None:
-            model, parameter, value = place
-            points = sweeps.setdefault((model, parameter, summary.sampler), {})
-            points.setdefault(value, []).append(summary)
-    grown = (_growth(key, points) for key, points in sweeps.items())
+    grown = (_growth(key, points) for key, points in _sweeps(found).items())
     return [growth for growth in grown if growth is not None]
 
 
@@ -76,6 +109,36 @@ def with_exponents(found: Sequence[Summary]) -> list[Summary]:
     ]
 
 
+def _sweeps(found: Iterable[Summary]) -> dict[tuple[str, str, str], Points]:
+    """Return the cells of each sweep: of a model, a parameter and a sampler, by its value."""
+    sweeps: dict[tuple[str, str, str], Points] = {}
+    for summary in found:
+        if (place := _place(summary)) is not None:
+            model, parameter, value = place
+            points = sweeps.setdefault((model, parameter, summary.sampler), {})
+            points.setdefault(value, []).append(summary)
+    return sweeps
+
+
+def _costed(points: Points) -> Points:
+    return {
+        v: group for v, group in points.items() if is_priced(group) and numbers(group, "ms_per_ess")
+    }
+
+
+def _law(growth: Growth, costed: Points, column: str) -> Law:
+    values = sorted(costed)
+    costs = [np.array(numbers(costed[value], column)) for value in values]
+    at = np.geomspace(values[0], values[-1], N_FITTED)
+    return Law(
+        growth=growth,
+        values=values,
+        costs=[Interval(*diagnostics.geometric_mean_interval(cost)) for cost in costs],
+        at=at,
+        fitted=diagnostics.power_law(np.array(values), costs, at),
+    )
+
+
 def _place(summary: Summary) -> tuple[str, str, float] | None:
     """Return the sweep that a cell is of: model, parameter and value; None if it is of none."""
     model, point = planning.split(summary.model)
@@ -87,10 +150,8 @@ def _place(summary: Summary) -> tuple[str, str, float] | None:
     return (model, parameter, value) if is_number and value > 0 else None
 
 
-def _growth(key: tuple[str, str, str], points: dict[float, list[Summary]]) -> Growth | None:
-    costed = {
-        v: group for v, group in points.items() if is_priced(group) and numbers(group, "ms_per_ess")
-    }
+def _growth(key: tuple[str, str, str], points: Points) -> Growth | None:
+    costed = _costed(points)
     if len(costed) < MIN_POINTS:
         return None
 

@@ -37,6 +37,7 @@ class Stored:
         checks: the density checks made so far.
         results: finished cells, in the order of the plan.
         is_race: whether a race decided which of the planned cells were run.
+        started: when, in UTC; empty where that was not kept.
     """
 
     benchmark: Benchmark
@@ -45,6 +46,7 @@ class Stored:
     checks: Sequence[DensityCheck]
     results: Sequence[CellResult]
     is_race: bool = False
+    started: str = ""
 
 
 class RunFolder:
@@ -197,6 +199,7 @@ class Outline:
         cells: the files of finished cells, by model, in the plan's order of models.
         places: of those files; None where it is no cell of the plan.
         is_race: whether a race decided which of the planned cells were run.
+        started: when, in UTC; empty where that was not kept.
     """
 
     path: Path
@@ -206,6 +209,7 @@ class Outline:
     cells: Mapping[str, Sequence[Path]]
     places: Mapping[Path, Place | None]
     is_race: bool = False
+    started: str = ""
 
     @property
     def ids(self) -> dict[Place, str]:
@@ -270,6 +274,7 @@ def outline(path: Path) -> Outline:
         cells=dict(sorted(cells.items(), key=lambda item: models.get(item[0], 0))),
         places=places,
         is_race=about.get("is_race", False),
+        started=_iso(about.get("started", "")),
     )
 
 
@@ -287,10 +292,11 @@ def read(path: Path) -> Stored:
         checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
         results=[result for model in found.cells for result in found.results(model)],
         is_race=found.is_race,
+        started=found.started,
     )
 
 
-def write(path: Path, text: str | Iterable[str]) -> None:
+def write(path: Path, content: str | bytes | Iterable[str]) -> None:
     """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
 
     A device or a pipe, such as /dev/stdout, is written to as it is. A text may come in parts.
@@ -298,17 +304,19 @@ def write(path: Path, text: str | Iterable[str]) -> None:
     Raises:
         SaveError: it can't be written; a file of that name is as it was.
     """
+    parts = [content] if isinstance(content, str | bytes) else content
+    plain = (part.encode() if isinstance(part, str) else part for part in parts)
     if path.exists() and not path.is_file():
         try:
-            with path.open("w", encoding="utf-8") as stream:
-                stream.writelines([text] if isinstance(text, str) else text)
+            with path.open("wb") as stream:
+                stream.writelines(plain)
         except OSError as error:
             raise SaveError(f"{path}: can't be written: {error.strerror}") from error
         return
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.writelines([text] if isinstance(text, str) else text)
+        with scratch.open("wb") as file:
+            file.writelines(plain)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
@@ -335,6 +343,12 @@ def _is_abandoned(path: Path, pid: int) -> bool:
     import psutil
 
     return not psutil.pid_exists(pid) and time.time() - path.stat().st_mtime > STALE_S
+
+
+def _iso(stamp: str) -> str:
+    """Return a time as it is written in text, from how it stands in a folder's name."""
+    date, _, time_of_day = stamp.partition("T")
+    return f"{date}T{time_of_day.replace('-', ':')}" if time_of_day else ""
 
 
 def _read_result(file: Path) -> CellResult:

@@ -79,11 +79,16 @@ def with_times(found: Sequence[Summary], goal: int) -> list[Summary]:
 
 def leads(found: Iterable[Summary]) -> dict[str, list[Lead]]:
     """Return, per model where two samplers measured here have a price, who is the fastest."""
-    models: dict[str, dict[str, list[Line]]] = {}
-    for group in _grouped(summary for summary in found if not summary.is_elsewhere):
-        if is_priced(group) and (made := [line for _, line in _lines(group)]):
-            models.setdefault(group[0].model, {})[group[0].sampler] = made
+    models = _priced(found)
     return {model: list(fastest(lines)) for model, lines in models.items() if len(lines) > 1}
+
+
+def mean_lines(found: Iterable[Summary]) -> dict[str, dict[str, Line]]:
+    """Return, per model, the mean line of each sampler measured here that has a price."""
+    return {
+        model: {sampler: _mean(of_one) for sampler, of_one in lines.items()}
+        for model, lines in _priced(found).items()
+    }
 
 
 def fastest(lines: Lines) -> Iterator[Lead]:
@@ -114,6 +119,15 @@ def _ties(lines: Lines, leader: str, n: float) -> Iterator[str]:
         is_tied = ratio < CLOSE if math.isnan(low) else low <= 1
         if name != leader and is_tied:
             yield name
+
+
+def _priced(found: Iterable[Summary]) -> dict[str, dict[str, list[Line]]]:
+    """Return, per model and sampler measured here that has a price, its replicates' lines."""
+    models: dict[str, dict[str, list[Line]]] = {}
+    for group in _grouped(summary for summary in found if not summary.is_elsewhere):
+        if is_priced(group) and (made := [line for _, line in _lines(group)]):
+            models.setdefault(group[0].model, {})[group[0].sampler] = made
+    return models
 
 
 def compile_s(group: Sequence[Summary]) -> float:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gradbench.draws import FloatArray
 from gradbench.results.curves import GOAL, Curve
+from gradbench.show.axis import place, ticks
 from gradbench.show.console import bare_table, console, item, significant
 from gradbench.show.results import count
 
@@ -39,7 +40,7 @@ def _model(model: str, against: str, found: Sequence[Curve], to: Console) -> Non
     width = max(1, min(WIDEST, to.width - SIDES))
     table = bare_table()
     table.add_column("sampler", vertical="bottom", no_wrap=True)
-    table.add_column(f"{unit}\n{_axis(ends, width)}", vertical="bottom", no_wrap=True)
+    table.add_column(f"{unit}\n{ticks(ends, width, count)}", vertical="bottom", no_wrap=True)
     table.add_column("b² at\nits end", justify="right", vertical="bottom", no_wrap=True)
     for curve, work in zip(found, works, strict=True):
         medians = curve.worst[:, 1]
@@ -58,23 +59,12 @@ def _model(model: str, against: str, found: Sequence[Curve], to: Console) -> Non
     )
 
 
-def _axis(ends: tuple[float, float], width: int) -> str:
-    """Return 1, 2 and 5 times the powers of ten at their places, those that have room."""
-    axis = ""
-    first, last = (math.floor(end) for end in ends)
-    for tick in (times * 10.0**power for power in range(first, last + 1) for times in (1, 2, 5)):
-        place, label = _place(math.log10(tick), ends, width), count(tick)
-        if len(axis) <= place <= width - len(label) and tick >= 10 ** ends[0]:
-            axis = f"{axis:<{place}}{label} "
-    return axis.rstrip()
-
-
 def _line(work: FloatArray, error: FloatArray, ends: tuple[float, float], width: int) -> str:
     """Return a block at each place between the first and the last point, else a space."""
     known = (work > 0) & np.isfinite(error)
     if not known.any():
         return ""
-    places = [_place(log, ends, width) for log in np.log10(work[known])]
+    places = [place(log, ends, width) for log in np.log10(work[known])]
     every = np.arange(places[0], places[-1] + 1)
     between = np.interp(every, places, np.log10(np.maximum(error[known], np.finfo(float).tiny)))
     return " " * places[0] + "".join(map(_block, between))
@@ -83,8 +73,3 @@ def _line(work: FloatArray, error: FloatArray, ends: tuple[float, float], width:
 def _block(log_error: float) -> str:
     steps = math.floor(2 * (log_error - math.log10(GOAL)))
     return BLOCKS[min(max(0, 1 + steps), len(BLOCKS) - 1)]
-
-
-def _place(log: float, ends: tuple[float, float], width: int) -> int:
-    low, high = ends
-    return 0 if high == low else round((log - low) / (high - low) * (width - 1))

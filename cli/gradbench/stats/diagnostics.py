@@ -876,13 +876,44 @@ def exponent_interval(
         values: positive, shape (n_points,), not all the same.
         costs: of each point's replicates.
     """
+    slope, variance = _line(values, costs)[1:]
+    half = _half_width(variance / _squares(values), len(values) - 2)
+    return slope, slope - half, slope + half
+
+
+def power_law(values: FloatArray, costs: Sequence[FloatArray], at: FloatArray) -> FloatArray:
+    """Return a · value^b with its pointwise 95 % band, shape (3, n): estimate, low, high.
+
+    The fit and what its interval rests on are those of ``exponent_interval``.
+
+    Args:
+        values: positive, shape (n_points,), not all the same.
+        costs: of each point's replicates.
+        at: where the law is wanted, positive, shape (n,).
+    """
+    centre, slope, variance = _line(values, costs)
+    freedom, x = len(values) - 2, np.log(at) - np.mean(np.log(values))
+    half = np.array([
+        _half_width(variance * (1 / len(values) + float(d) ** 2 / _squares(values)), freedom)
+        for d in x
+    ])  # fmt: skip
+    line = centre + slope * x
+    law: FloatArray = np.exp(np.array([line, line - half, line + half]))
+    return law
+
+
+def _line(values: FloatArray, costs: Sequence[FloatArray]) -> tuple[float, float, float]:
+    """Return the least-squares line through log costs: at the centre, its slope, its scatter."""
     x = np.log(values) - np.mean(np.log(values))
     y = np.array([np.mean(np.log(replicates)) for replicates in costs])
     slope = float(x @ y / (x @ x))
     residuals = y - y.mean() - slope * x
-    freedom = len(values) - 2
-    half = _half_width(float(residuals @ residuals) / freedom / float(x @ x), freedom)
-    return slope, slope - half, slope + half
+    return float(y.mean()), slope, float(residuals @ residuals) / (len(values) - 2)
+
+
+def _squares(values: FloatArray) -> float:
+    x = np.log(values) - np.mean(np.log(values))
+    return float(x @ x)
 
 
 def _chi_square_interval(freedom: float | FloatArray, tail: float) -> tuple[FloatArray, FloatArray]:
