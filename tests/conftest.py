@@ -17,6 +17,7 @@ from gradbench.measure import machine
 
 Write = Callable[..., Path]
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Said = Callable[..., str]
 
 # As in a worker, before anything is imported: two test processes with two threads each on two cores
 # are slower, and JAX 0.10 can wait for itself for ever when it has more than one.
@@ -91,6 +92,29 @@ def gradbench(tmp_path: Path, command: list[str]) -> Run:
             env={**os.environ, "NO_COLOR": "1", **options.pop("env", {})},
             **options,
         )
+
+    return run
+
+
+@pytest.fixture
+def said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Said:
+    """Run the command line on made-up workers; return what it prints, and check its exit code."""
+    from gradbench.cli import main
+    from tests.made_up import replace_workers
+
+    replace_workers(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as end:
+            main([*words])
+        printed = capsys.readouterr()
+        assert (end.value.code or 0) == code, printed.err
+        return printed.out
 
     return run
 

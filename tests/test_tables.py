@@ -1,14 +1,12 @@
 """Tables that are kept beside a run's cells: the same numbers, made anew where cells changed."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from gradbench.cli import main
 from gradbench.errors import StoreError
 from gradbench.gate import sides
 from gradbench.measure.result import CellResult
@@ -21,30 +19,10 @@ from gradbench.show.console import text
 from gradbench.show.overview import overview, standings
 from gradbench.show.results import MAX_TABLES
 from gradbench.stats.interval import Interval
-from tests.made_up import replace_workers
+from tests.conftest import Said
 
-Said = Callable[..., str]
 MODELS = {name: {"use": "gaussian", "params": {"dim": 2}} for name in ("one", "two")}
 SAMPLERS = {label: {"use": "pymc_nuts"} for label in ("ok", "unreliable", "biased", "timeout")}
-
-
-@pytest.fixture
-def said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Said:
-    """Run the command line on made-up workers; return what it prints."""
-    replace_workers(monkeypatch)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> str:
-        with pytest.raises(SystemExit):
-            main([*words])
-        printed = capsys.readouterr()
-        return printed.out + printed.err
-
-    return run
 
 
 @pytest.fixture
@@ -52,7 +30,7 @@ def folder(said: Said, tmp_path: Path) -> Path:
     """Return the folder of a run of two models, four samplers and three replicates."""
     plain = {"name": "kept", "models": MODELS, "samplers": SAMPLERS, "replicates": 3, "seed": 1}
     (tmp_path / "kept.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
-    said("run", "kept.yaml", "--quiet")
+    said("run", "kept.yaml", "--quiet", code=1)
     (found,) = (tmp_path / "results" / "kept").iterdir()
     return found
 
@@ -120,13 +98,13 @@ def test_reading_writes_nothing(said: Said, folder: Path) -> None:
 def test_resuming_reads_no_cell(said: Said, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is there is told by its file's name; statuses that are run again by the tables."""
     monkeypatch.setattr(store, "_read_result", lambda file: pytest.fail(f"{file} was read"))
-    assert "one" in said("run", "--resume", str(folder), "--quiet")
+    assert "one" in said("run", "--resume", str(folder), "--quiet", code=1)
 
 
 def test_statuses_that_are_run_again(said: Said, folder: Path) -> None:
     """``--retry`` runs the cells of a status, which the tables tell, in their own files."""
     before = {file: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
-    said("run", "--resume", str(folder), "--retry", "timeout", "--quiet")
+    said("run", "--resume", str(folder), "--retry", "timeout", "--quiet", code=1)
     after = {file: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
     assert before.keys() == after.keys()
     assert {f.name.split("-")[1] for f in after if after[f] != before[f]} == {"timeout"}

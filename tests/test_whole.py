@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,34 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from gradbench.cli import main
 from gradbench.measure.result import Status
-from tests.made_up import ENDED, MEASURED, measured, replace_workers
-
-Said = Callable[..., str]
+from tests.conftest import Said
+from tests.made_up import ENDED, MEASURED, measured
 
 GOLDEN = Path(__file__).parent / "golden"
 N = 3  # replicates
-
-
-@pytest.fixture
-def said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Said:
-    """Run the command line on made-up workers; return what it prints, and check its exit code."""
-    replace_workers(monkeypatch)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str, code: int = 0) -> str:
-        with pytest.raises(SystemExit) as end:
-            main([*words])
-        printed = capsys.readouterr()
-        assert (end.value.code or 0) == code, printed.err
-        return printed.out
-
-    return run
 
 
 def written(path: Path, *labels: str, **keys: Any) -> str:
