@@ -37,6 +37,7 @@ def lines(
     is_banded: bool = False,
     points: Sequence[Drawn] = (),
     level: float | None = None,
+    order: Sequence[str] = (),
 ) -> Spec:
     """Return a line for each label, with its name at the end; both axes logarithmic.
 
@@ -51,8 +52,9 @@ def lines(
         is_banded: whether there is a band around each line.
         points: likewise, drawn as points with their intervals; named where there is no line.
         level: of y that is asked for, a dashed line.
+        order: of the labels, which gives them their colours; that of the rows, if it is empty.
     """
-    labels = [*dict.fromkeys(str(row["label"]) for row in (*rows, *points))]
+    labels = [*order] or [*dict.fromkeys(str(row["label"]) for row in (*rows, *points))]
     names = min(6 + CHARACTER * max(map(len, labels)), MAX_NAME * width)
     width -= LEFT + LEADER + names
     height = max(LEAST_HEIGHT, NAME_HEIGHT * len(labels))

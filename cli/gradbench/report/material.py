@@ -1,7 +1,7 @@
 """What a model's pictures are drawn from, of one run or of several side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gradbench.config import planning
@@ -37,6 +37,10 @@ class Material:
     def is_swept(self) -> bool:
         """Whether there are several points of a sweep."""
         return len({row.model for row in self.rows}) > 1
+
+    def ordered(self, samplers: Collection[str], model: str) -> list[str]:
+        """Return samplers in the order of a model's table: each has its colour in all pictures."""
+        return [row.sampler for row in self.rows if row.model == model and row.sampler in samplers]
 
     def label(self, row: Row | Summary) -> str:
         """Return what a line of a picture is called: the sampler, and the point of a sweep."""

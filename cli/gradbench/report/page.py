@@ -175,13 +175,14 @@ def _standings(made: Sequence[Material]) -> Iterator[str]:
 
 def _glance(material: Material) -> str:
     """Return who is the cheapest of a model's samplers, in a few words."""
-    priced = [row for row in material.rows if row.ms_per_ess is not None]
+    here = [row for row in material.rows if not row.is_elsewhere]
+    priced = [row for row in here if row.ms_per_ess is not None]
     if not priced:
         return "no sampler has a price"
     best = min(priced, key=_price)
     return (
         f"cheapest: {material.label(best)}, {with_interval(best.ms_per_ess)} ms per effective"
-        f" sample; {len(priced)} of {len(material.rows)} have a price"
+        f" sample; {len(priced)} of {len(here)} have a price"
     )
 
 

@@ -62,7 +62,8 @@ def _told(row: Row) -> str:
     """Return the price in words, or why there is none."""
     if row.ms_per_ess is None:
         return row.status
-    mark = "" if row.status == "ok" else f"{row.status} "
+    status = "made elsewhere" if row.is_elsewhere else row.status
+    mark = "" if status == "ok" else f"{status} "
     return f"{mark}{with_interval(row.ms_per_ess)}"
 
 

@@ -46,7 +46,8 @@ def _line(material: Material, row: Row, counted: str) -> Drawn:
 
 
 def _reading(material: Material, shown: Sequence[Row], n: int) -> str:
-    timed = [row for row in shown if row.ms_per_ess is not None]
+    # Seconds of another machine are not ours.
+    timed = [row for row in shown if row.ms_per_ess is not None and not row.is_elsewhere]
     counted = [row for row in shown if row.evaluations_per_ess is not None]
     column, unit = ("ms_per_ess", "ms") if timed else ("evaluations_per_ess", "evaluations")
     ranked = sorted(timed or counted, key=lambda row: getattr(row, column).estimate)
@@ -55,7 +56,7 @@ def _reading(material: Material, shown: Sequence[Row], n: int) -> str:
         for row in dict.fromkeys((ranked[0], ranked[-1]))
     ]
     said = [f"For one effective sample {' and '.join(ends)} {unit}"]
-    if without := len(shown) - len(ranked):
+    if without := sum(row.ms_per_ess is row.evaluations_per_ess is None for row in shown):
         said.append(f"{without} without a price {'is' if without == 1 else 'are'} listed below")
     if any(row.status == "unreliable" for row in ranked):
         said.append("a hollow diamond is unreliable")

@@ -31,13 +31,14 @@ def picture(material: Material) -> Picture | None:
         return None
     ends = {str(row["label"]): float(row["b2"] or 0) for row in rows}
     drawn = sorted(ends, key=lambda name: ends[name])[:MOST_LINES]
-    rows = [row for row in rows if row["label"] in drawn]
+    order = material.ordered(drawn, last)
+    rows = [row for label in order for row in rows if row["label"] == label]
     n_points = {label: sum(row["label"] == label for row in rows) for label in _labels(rows)}
     followed = [row for row in rows if n_points[str(row["label"])] > 1]
     lone = [row for row in rows if n_points[str(row["label"])] == 1]
 
     def draw(width: int) -> Spec:
-        return lines(followed, x, Y, width, is_banded=True, points=lone, level=GOAL)
+        return lines(followed, x, Y, width, is_banded=True, points=lone, level=GOAL, order=order)
 
     at = f" at {planning.point(last)}" if material.is_swept else ""
     return Picture(NAME, f"Error against cost{at}", _reading(of_last, rows), rows, draw)

@@ -33,7 +33,7 @@ def picture(material: Material) -> Picture | None:
     crossings = [lead.until for lead in led if math.isfinite(lead.until)]
     last = max([USUAL, *(BEYOND * n for n in crossings)])
     drawn = sorted(of_samplers, key=lambda name: of_samplers[name].seconds(GOAL))[:MOST_LINES]
-    rows = _points({name: of_samplers[name] for name in drawn}, last)
+    rows = _points({name: of_samplers[name] for name in material.ordered(drawn, model)}, last)
     at = f" at {planning.point(model)}" if material.is_swept else ""
     said = fastest(led, at) if led else f"seconds to so many effective draws{at}"
 

@@ -21,7 +21,10 @@ def picture(material: Material) -> Picture | None:
     rows = [
         _line(material, row, bare[row.model])
         for row in material.rows
-        if row.ms_per_ess and row.density_equivalents_per_ess and row.model in bare
+        if row.ms_per_ess
+        and row.density_equivalents_per_ess
+        and row.model in bare
+        and not row.is_elsewhere
     ][:MAX_LINES]
     if not rows:
         return None
