@@ -67,18 +67,19 @@ def main() -> None:
     """Print how often samplers are flagged that are right, and that are wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=20)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), help="of the right ones")
     asked = parser.parse_args()
     print("| right | replicates | runs | compared | flagged |\n|---|---|---|---|---|")
     clean: dict[int, list[tuple[int, int, int]]] = {1: [], 2: []}
-    for model, params in MODELS.items():
-        of_model = results(entry(model, params), SAMPLERS, asked.replicates)
+    for model in asked.models:
+        of_model = results(entry(model, MODELS[model]), SAMPLERS, asked.replicates)
         for n, counts in clean.items():
             runs = list(judged(of_model, n))
             n_flagged = sum(bool(flags(run)) for run in runs)
             counts.append((len(runs), sum(len(run) > 1 for run in runs), n_flagged))
             print(f"| {model} | {n} |", " | ".join(map(str, counts[-1])), "|", flush=True)
     for n, counts in clean.items():
-        whole = np.sum(counts, axis=0)
+        whole = np.sum(counts or [(0, 0, 0)], axis=0)
         print(f"| all | {n} |", " | ".join(map(str, whole)), "|", flush=True)
     print("\n| wrong | replicates | runs | named |\n|---|---|---|---|")
     for what, (found, wrong) in errors(asked.replicates).items():

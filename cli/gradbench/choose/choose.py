@@ -129,8 +129,9 @@ class Chooser:
         planned = {cell.replicate: cell for cell in todo}
         for found in self._field.ran(as_one):
             whole = best.as_planned(found, planned[found.cell.replicate])
-            self._field.keep(whole)
+            # One that the end of the budget cut says nothing of the sampler.
             if not (found.status == "timeout" and self._field.clock() >= self._until):
+                self._field.keep(whole)
                 fresh.append(whole)
 
     def _affordable(self, best: Entrant) -> int | None:
