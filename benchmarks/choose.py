@@ -32,7 +32,7 @@ GRADBENCH = str(Path(sys.executable).with_name("gradbench"))
 RIGHT = 1.1  # times the best's true time
 N_REPLICATES = 3
 LENGTH = LONGER**2 * FIRST  # draws of each chain or walker in the truth's runs
-TIMEOUT = "40s"  # of a cell of the truth: whoever takes longer is not the best of these models
+TIMEOUT = "20s"  # of a cell of the truth: whoever takes longer is not the best of these models
 PRICELESS = ("pymc_advi", "stan_advi", "blackjax_pathfinder")  # approximations
 
 ROBUST = """import numpy as np
