@@ -277,7 +277,7 @@ hidden (terminal too narrow): worst ms/ESS, warm-up + sampling s, evals to b² 0
   any number
 • ESS claimed / ESS from errors against known moments: cheap 0 [0, 0]; dear 0 [0, 0]; frail 0 [0, 0]
 • samplers agree: largest difference of a mean or second moment 0.0 standard errors, where chance
-  allows 3.3
+  allows 3.5
 • density check: 16 points, largest relative difference of values 2e-15, of gradients 3e-09
 • frail: crashed in 1 of 3: the worker died of SIGSEGV"""
 

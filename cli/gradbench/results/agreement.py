@@ -100,7 +100,7 @@ def _said(
     other = max(others, key=lambda j: (excess[j].max(), share[j].max()))
     at = excess[other] if excess[other].max() > 1 else share[other]
     moment, worst = divmod(int(np.argmax(at)), len(parameters))
-    z, allowed = float(found.z[i, other][moment, worst]), float(found.allowed[i, other])
+    z, allowed = (float(of[i, other][moment, worst]) for of in (found.z, found.allowed))
     columns = {"sampler_difference_z": z, "sampler_difference_allowed": allowed}
     if agreeing and i in agreeing:
         return Shared(columns)
