@@ -87,13 +87,13 @@ def _read(names: Sequence[str], title: str | None, only: Sequence[str], ess: int
     runs, judged, compared = [], [], []
     for name in names:
         if name.startswith(baseline.PREFIX):
-            compared.append(baseline.side(name))
+            compared.append(name)
         elif name.endswith(".json") and Path(name).is_file():
             judged += forms.from_json(Path(name))
         else:
             runs.append(sources.read(Path(name), ess))
-            compared.append(sources.side(runs[-1]))
+            compared.append(runs[-1].name)
     if not runs and not judged:
         raise StoreError(f"{', '.join(names)}: a baseline has no cells to show; name a run, too")
-    verdicts = sources.compared(compared) if len(compared) > 1 else []
+    verdicts = sources.compared(map(baseline.side, compared)) if len(compared) > 1 else []
     return Report(runs, [*verdicts, *judged], title, only)

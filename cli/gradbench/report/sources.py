@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from gradbench.config import planning
 from gradbench.errors import StoreError
-from gradbench.gate import sides
 from gradbench.gate.compare import compare
 from gradbench.gate.sides import Side
 from gradbench.gate.verdict import Comparison
@@ -90,18 +89,11 @@ def read(path: Path, ess_goal: int) -> Source:
     return Source(str(path), found, stored, draws)
 
 
-def compared(several: Sequence[Side]) -> list[Comparison]:
+def compared(several: Iterable[Side]) -> list[Comparison]:
     """Return the others compared with the first, where both have a model and sampler."""
     base, *heads = several
     alike = (head for head in heads if base.series.keys() & head.series.keys())
     return [compare(base, head) for head in alike]
-
-
-def side(source: Source) -> Side:
-    """Return what of a run is compared with others."""
-    if source.stored is None:
-        return sides.of_csv(Path(source.name))
-    return sides.of_run(source.name, source.stored)
 
 
 def letters(sources: Sequence[Source]) -> list[str]:

@@ -6,12 +6,12 @@ model; it may be deleted at any time.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from gradbench.results.store import Outline
 from gradbench.results.summarize import as_a_run, of_model
 from gradbench.results.summary import Summary
 from gradbench.results.times import GOAL
+
+Some = TypeVar("Some")
 
 COLUMNS, ESS, ROWS = ".json", ".ess.json", ".parameters.csv"  # what a model's files end in
 NAMES = tuple(field.name for field in fields(Summary))
@@ -76,19 +78,8 @@ def worst(run: Outline, model: str) -> dict[str, Worst]:
     Raises:
         StoreError: a file of a cell is damaged.
     """
-    try:
-        plain = json.loads(_file(run, model, ESS).read_text(encoding="utf-8"))
-        if plain["made_of"] == _made_of(run, model):
-            return {
-                sampler: {
-                    name: dict(zip(plain["replicates"][sampler], map(_number, ess), strict=True))
-                    for name, ess in of_sampler.items()
-                }
-                for sampler, of_sampler in plain["ess"].items()
-            }
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # as good as none
-    return {sampler: of_one for (_, sampler), of_one in worst_of(run.results(model)).items()}
+    kept = _kept(run, model, ESS, _worst)
+    return _by_label(worst_of(run.results(model))) if kept is None else kept
 
 
 def tables(run: Outline) -> Iterator[Table]:
@@ -98,7 +89,7 @@ def tables(run: Outline) -> Iterator[Table]:
         StoreError: a file of a cell is damaged.
     """
     for model in run.cells:
-        yield _kept(run, model) or _table(run, model, run.results(model))
+        yield _kept_table(run, model) or _table(run, model, run.results(model))
 
 
 def write(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
@@ -112,7 +103,7 @@ def write(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
     """
     found: list[Summary] = []
     for model in run.cells:
-        if (table := _kept(run, model)) is None:
+        if (table := _kept_table(run, model)) is None:
             results = run.results(model)
             table = _table(run, model, results)
             _keep(run, table, results)
@@ -156,7 +147,7 @@ def _keep(run: Outline, table: Table, results: Sequence[CellResult]) -> None:
     # The others first: a table says that all are there.
     rows = export.csv_lines(parameter_rows(results), kind=ParameterRow, has_head=False)
     store.write(_file(run, table.model, ROWS), rows)
-    found = {sampler: of_one for (_, sampler), of_one in worst_of(results).items()}
+    found = _by_label(worst_of(results))
     replicates = {
         sampler: sorted({replicate for ess in of_one.values() for replicate in ess})
         for sampler, of_one in found.items()
@@ -174,15 +165,37 @@ def _keep(run: Outline, table: Table, results: Sequence[CellResult]) -> None:
     store.write(_file(run, table.model, COLUMNS), records.to_json(plain))
 
 
-def _kept(run: Outline, model: str) -> Table | None:
+def _kept_table(run: Outline, model: str) -> Table | None:
     """Return the table that is kept, None where there is none or it is of other cells."""
+    if not _file(run, model, ROWS).is_file():
+        return None
+    return _kept(run, model, COLUMNS, lambda plain: Table(model, plain["columns"]))
+
+
+def _kept(
+    run: Outline, model: str, suffix: str, read: Callable[[dict[str, Any]], Some]
+) -> Some | None:
+    """Return what a file holds that was made of the cells as they are; None where none does."""
     try:
-        plain = json.loads(_file(run, model, COLUMNS).read_text(encoding="utf-8"))
-        if plain["made_of"] == _made_of(run, model) and _file(run, model, ROWS).is_file():
-            return Table(model, plain["columns"])
+        plain = json.loads(_file(run, model, suffix).read_text(encoding="utf-8"))
+        return read(plain) if plain["made_of"] == _made_of(run, model) else None
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # as good as none: it is made again
-    return None
+        return None  # damaged is as good as none: it is made again
+
+
+def _worst(plain: dict[str, Any]) -> dict[str, Worst]:
+    return {
+        sampler: {
+            name: dict(zip(plain["replicates"][sampler], map(_number, ess), strict=True))
+            for name, ess in of_sampler.items()
+        }
+        for sampler, of_sampler in plain["ess"].items()
+    }
+
+
+def _by_label(found: Mapping[Key, Worst]) -> dict[str, Worst]:
+    """Return what is by model and sampler, of one model, by sampler."""
+    return {sampler: of_one for (_, sampler), of_one in found.items()}
 
 
 def _number(value: float | None) -> float:
