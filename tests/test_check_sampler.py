@@ -307,6 +307,13 @@ class TestTesting:
             testing.check_sampler("mine", expected_failures=expected)
 
 
+def test_what_the_dimension_decides_is_filled_in() -> None:
+    """An ensemble at its defaults, whose number of walkers no user gave, keeps every promise."""
+    emcee = samplers.load("emcee")
+    found = promises(emcee, target(), emcee.options())
+    assert {line.name: line.reason for line in found if line.outcome == "failed"} == {}
+
+
 @pytest.mark.slow
 def test_the_command_tells_all(
     gradbench: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path

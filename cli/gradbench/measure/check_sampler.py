@@ -97,8 +97,10 @@ class _Subject:
     """A sampler built on a target, and three short runs of it."""
 
     def __init__(self, sampler: Sampler, target: Target, options: Options) -> None:
-        self.sampler, self.target, self.chosen = sampler, target, options
-        self.options = _shorter(options, TUNE, DRAWS)
+        # What the dimension decides is enough for every target that it is tried on.
+        chosen = options.fitted(max(target.ndim, NDIM))
+        self.sampler, self.target, self.chosen = sampler, target, chosen
+        self.options = _shorter(chosen, TUNE, DRAWS)
         self.built = sampler.build(target, self.options)
         if not isinstance(self.built, Built):
             kind = type(self.built).__name__

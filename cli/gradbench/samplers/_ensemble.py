@@ -44,8 +44,9 @@ class Options(sampler.Options):
 
     @property
     def n_starts(self) -> int:
-        """One starting point for each walker."""
-        return self.walkers or self.fewest(1)
+        """One starting point for each walker, of options that are fitted to a dimension."""
+        assert self.walkers is not None, "fitted() says how many walkers there are"
+        return self.walkers
 
     def fitted(self, ndim: int) -> Self:
         """Return them with as many walkers as the dimension needs, where none were named."""
