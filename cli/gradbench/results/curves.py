@@ -207,7 +207,10 @@ def _followed(
             for result in group
             if result.measured is not None and result.status not in {"frozen", "nonfinite"}
         ]
-        if finished and (truth := _truth(finished[0][1], key, trusted)) is not None:
+        model, sampler = key
+        of_model = trusted.get(model, {})
+        others = [run for name, runs in of_model.items() if name != sampler for run in runs]
+        if finished and (truth := _truth(finished[0][1], others)) is not None:
             spent_s = compile_s([summary for summary, _ in finished])
             runs = [(s, _run(measured, s, truth, spent_s)) for s, measured in finished]
             if usable := [(s, run) for s, run in runs if np.isfinite(run.worst[-1])]:
@@ -217,27 +220,20 @@ def _followed(
 
 def _trusted(
     results: Iterable[CellResult], summaries: Mapping[str, Summary]
-) -> dict[Key, list[Measured]]:
-    trusted: dict[Key, list[Measured]] = {}
+) -> dict[str, dict[str, list[Measured]]]:
+    """Return the runs that have a cost, by model and by sampler."""
+    trusted: dict[str, dict[str, list[Measured]]] = {}
     for result in results:
         if summaries[result.cell.id].status in COSTED and result.measured is not None:
-            trusted.setdefault(result.cell.key, []).append(result.measured)
+            model, sampler = result.cell.key
+            trusted.setdefault(model, {}).setdefault(sampler, []).append(result.measured)
     return trusted
 
 
-def _truth(
-    measured: Measured, key: Key, trusted: Mapping[Key, Sequence[Measured]]
-) -> _Truth | None:
+def _truth(measured: Measured, others: Sequence[Measured]) -> _Truth | None:
     """Return what a run is compared with: known moments, or those of the other samplers."""
     if measured.reference is not None and np.isfinite(measured.reference.mean).any():
         return _Truth(measured.parameters, measured.reference, "known moments")
-    model, sampler = key
-    others = [
-        run
-        for (of_model, other), runs in trusted.items()
-        if of_model == model and other != sampler
-        for run in runs
-    ]
     if not others:
         return None
     runs = counted(others)
