@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ def csv_lines(
 ) -> Iterator[str]:
     """Yield the lines of a table as CSV, as ``to_csv`` has them."""
     line = io.StringIO(newline="")
-    writer = csv.DictWriter(line, [field.name for field in fields(kind)], lineterminator="\n")
+    writer = csv.writer(line, lineterminator="\n")
+    names = [field.name for field in fields(kind)]
     if has_head:
-        writer.writeheader()
+        writer.writerow(names)
+    values = attrgetter(*names)
     for row in table:
-        writer.writerow(records.to_plain(row))
+        writer.writerow(map(records.to_plain, values(row)))
         yield line.getvalue()
         line.seek(0)
         line.truncate()
