@@ -7,8 +7,14 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import of_results, require_page, tell_page
-from gradbench.cli.flags import ess_option, results_option
+from gradbench.cli.exports import (
+    of_results,
+    require_page,
+    require_parquet,
+    tell_page,
+    tell_parquet,
+)
+from gradbench.cli.flags import ess_option, parquet_option, results_option
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
@@ -37,6 +43,7 @@ from gradbench.show.results import outcome as show_outcome
 @results_option("The run is kept here, in NAME/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
+@parquet_option
 @click.option("--report", metavar="FILE", help="Make a page of the results there, with pictures.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
@@ -55,6 +62,7 @@ def command(
     root: Path,
     csv: str | None,
     json: str | None,
+    parquet: Path | None,
     report: str | None,
     save_draws: bool,
     skip_missing: bool,
@@ -81,6 +89,7 @@ def command(
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
     require_page(report)
+    require_parquet(parquet)
     finish_on_signals()
     if resume is not None:
         benchmark = store.outline(resume).benchmark
@@ -104,6 +113,7 @@ def command(
         with Display(is_quiet=quiet) as display:
             outcome = execute.start(benchmark, root, display, save_draws=save_draws, ess_goal=ess)
     printed = of_results(outcome.found, csv, json)
+    tell_parquet(parquet, outcome.found)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
     tell_page(report, outcome, ess)

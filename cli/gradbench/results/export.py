@@ -77,6 +77,11 @@ def _summary(path: Path, number: int, line: dict[str, Any]) -> Summary:
 
 def _reader(kind: Any) -> Any:
     """Return what turns a field's text into its type, an empty one into None if it may be."""
+    value, may_be_empty = value_of(kind)
+    return (lambda text: value(text) if text else None) if may_be_empty else value
+
+
+def value_of(kind: Any) -> tuple[type, bool]:
+    """Return the type of a field's values, and whether it may have none."""
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    value = next(option for option in options if option is not types.NoneType)
-    return (lambda text: value(text) if text else None) if len(options) > 1 else value
+    return next(option for option in options if option is not types.NoneType), len(options) > 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from gradbench import records
 from gradbench.config import loading, planning
@@ -298,33 +298,41 @@ def read(path: Path) -> Stored:
 
 
 def write(path: Path, content: str | bytes | Iterable[str]) -> None:
-    """Write a file whole or not at all: a scratch file, flushed to disk, then renamed.
-
-    A device or a pipe, such as /dev/stdout, is written to as it is. A text may come in parts.
+    """Write a file as ``whole`` does; a text may come in parts.
 
     Raises:
         SaveError: it can't be written; a file of that name is as it was.
     """
     parts = [content] if isinstance(content, str | bytes) else content
-    plain = (part.encode() if isinstance(part, str) else part for part in parts)
-    if path.exists() and not path.is_file():
-        try:
-            with path.open("wb") as stream:
-                stream.writelines(plain)
-        except OSError as error:
-            raise SaveError(f"{path}: can't be written: {error.strerror}") from error
-        return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with whole(path) as file:
+        file.writelines(part.encode() if isinstance(part, str) else part for part in parts)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to be written whole or not at all: a scratch file, flushed to disk, then renamed.
+
+    A device or a pipe, such as /dev/stdout, is written to as it is.
+
+    Raises:
+        SaveError: it can't be written; a file of that name is as it was.
+    """
     try:
-        with scratch.open("wb") as file:
-            file.writelines(plain)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+            return
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with scratch.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
     except OSError as error:
-        raise SaveError(f"{path}: can't be written: {error.strerror}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+        raise SaveError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
 def _sweep(folder: Path, *, is_held: bool = False) -> None:
