@@ -16,9 +16,9 @@ from gradbench.config.planning import ELSEWHERE, Cell, Key
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.results import store
-from gradbench.results.store import Stored
+from gradbench.results.store import Outline, Stored
 from gradbench.results.summarize import summarize
-from gradbench.results.tables import UNKNOWN, tables, worst, worst_of
+from gradbench.results.tables import UNKNOWN, shelves, worst_of
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
 COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
@@ -139,20 +139,29 @@ def of_run(name: str, run: Stored) -> Side:
 
 
 def of_folder(name: str) -> Side:
-    """Return the side that a run's folder gives, from the tables that are kept in it.
+    """Return the side that a run's folder gives, as ``of_outline`` does.
 
     Raises:
         StoreError: it is not a run's folder, or a file in it is damaged.
     """
-    run = store.outline(Path(name))
+    return of_outline(name, store.outline(Path(name)))
+
+
+def of_outline(name: str, run: Outline) -> Side:
+    """Return the side that a run gives, from the tables that are kept in its folder.
+
+    Raises:
+        StoreError: a file in it is damaged.
+    """
     series: dict[Key, Series] = {}
-    for table in tables(run):
+    for shelf in shelves(run):
+        table = shelf.table()
         if not table.is_measured_here:
             # What others say of its samplers is no part of a comparison.
             return of_run(name, store.read(run.path))
         values = zip(*map(table.column, COLUMNS), strict=True)
         found = [dict(zip(COLUMNS, of_one, strict=True)) for of_one in values]
-        known = worst(run, table.model)
+        known = shelf.worst()
         for key, one in gather(map(_record, found), _setups(found)).items():
             kept = known.get(key[1], UNKNOWN)
             series[key] = replace(one, worst=kept.of(one.replicate.tolist()))

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -102,34 +101,7 @@ def summaries(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
     Raises:
         StoreError: a file of a cell is damaged.
     """
-    return [summary for found in sweeps(run, ess_goal) for summary in found]
-
-
-def sweeps(run: Outline, ess_goal: int = GOAL) -> Iterator[list[Summary]]:
-    """Yield the summaries of one model after the other, of all points of its sweep together.
-
-    Raises:
-        StoreError: a file of a cell is damaged.
-    """
-    return _sweeps(tables(run), ess_goal)
-
-
-def tables(run: Outline) -> Iterator[Table]:
-    """Yield the table of each model: the one that is kept, or a new one where cells have changed.
-
-    Raises:
-        StoreError: a file of a cell is damaged.
-    """
-    return (shelf.table() for shelf in _shelves(run))
-
-
-def worst(run: Outline, model: str) -> dict[str, Worst]:
-    """Return what is kept of each sampler's parameters on a model, made again where need be.
-
-    Raises:
-        StoreError: a file of a cell is damaged.
-    """
-    return _shelf(run, model).worst()
+    return _summaries((shelf.table() for shelf in shelves(run)), ess_goal)
 
 
 def write(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
@@ -142,15 +114,14 @@ def write(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
         StoreError: a file of a cell is damaged.
         SaveError: a file can't be written; what was there before is untouched.
     """
-    shelves = [*_shelves(run)]
+    models = [*shelves(run)]
     (run.path / "tables").mkdir(exist_ok=True)
-    kept = (shelf.table(is_kept=True) for shelf in shelves)
-    found = [summary for sweep in _sweeps(kept, ess_goal) for summary in sweep]
+    found = _summaries((shelf.table(is_kept=True) for shelf in models), ess_goal)
     mark = run.path / "tables" / "written"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != _written(run, shelves, ess_goal):
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != _written(run, models, ess_goal):
         store.write(run.path / RESULTS, export.csv_lines(found))
-        store.write(run.path / PARAMETERS, _parameters(shelves))
-        store.write(mark, _written(run, shelves, ess_goal))
+        store.write(run.path / PARAMETERS, _parameters(models))
+        store.write(mark, _written(run, models, ess_goal))
     return found
 
 
@@ -168,16 +139,15 @@ def worst_of(results: Sequence[CellResult]) -> dict[Key, dict[str, dict[int, flo
     return worst
 
 
-def _sweeps(tables: Iterable[Table], ess_goal: int) -> Iterator[list[Summary]]:
-    for _, points in groupby(tables, key=lambda table: planning.split(table.model)[0]):
-        yield as_a_run([summary for table in points for summary in table.summaries], ess_goal)
+def _summaries(tables: Iterable[Table], ess_goal: int) -> list[Summary]:
+    return as_a_run([summary for table in tables for summary in table.summaries], ess_goal)
 
 
 # -- what is kept ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class Shelf:
     """Where what is made of a model's cells is kept, and a hash of all that it is made of."""
 
     run: Outline
@@ -185,10 +155,15 @@ class _Shelf:
     made_of: str
 
     def file(self, suffix: str) -> Path:
+        """Return one of its files, whether it is there or not."""
         return self.run.path / "tables" / f"{planning.slug(self.model)}{suffix}"
 
     def table(self, *, is_kept: bool = False) -> Table:
-        """Return the model's table, what is there or else a new one, which is kept if asked for."""
+        """Return the model's table: what is kept, or a new one, which then is kept if asked for.
+
+        Raises:
+            StoreError: a file of a cell is damaged.
+        """
         n = len(self.run.cells[self.model])
         if (kept := self._read(COLUMNS)) is not None and self.file(ROWS).is_file():
             return Table(self.model, n, dict(line.split(" ", 1) for line in kept.splitlines()))
@@ -203,7 +178,11 @@ class _Shelf:
         return Table(self.model, n, columns)
 
     def worst(self) -> dict[str, Worst]:
-        """Return the ESS of each sampler's parameters, what is there or else anew."""
+        """Return the ESS of each sampler's parameters: what is kept, or what the cells give.
+
+        Raises:
+            StoreError: a file of a cell is damaged.
+        """
         if (kept := self._read(ESS)) is not None:
             plain = json.loads(kept)
         else:
@@ -225,18 +204,16 @@ class _Shelf:
         return _hash(self.made_of + text)
 
 
-def _shelves(run: Outline) -> Iterator[_Shelf]:
-    return (_shelf(run, model) for model in run.cells)
-
-
-def _shelf(run: Outline, model: str) -> _Shelf:
-    files = [f"{run.path}/cells/{name}" for name in run.cells[model]]
-    plain = [
-        gradbench.__version__, _newest(), SCHEMA_VERSION, len(run.cells),
-        records.to_plain(run.benchmark.gates.model_dump()),
-        [_stamp(file) for file in [*files, str(run.check_file(model))]],
-    ]  # fmt: skip
-    return _Shelf(run, model, _hash(json.dumps(plain)))
+def shelves(run: Outline) -> Iterator[Shelf]:
+    """Yield the shelf of each model, in the plan's order."""
+    gates = records.to_plain(run.benchmark.gates.model_dump())
+    for model, names in run.cells.items():
+        files = [f"{run.path}/cells/{name}" for name in names]
+        plain = [
+            gradbench.__version__, _newest(), SCHEMA_VERSION, len(run.cells), gates,
+            [_stamp(file) for file in [*files, str(run.check_file(model))]],
+        ]  # fmt: skip
+        yield Shelf(run, model, _hash(json.dumps(plain)))
 
 
 def _stamp(file: str) -> list[str | int]:
@@ -284,14 +261,14 @@ def _worst(replicates: Sequence[int], ess: Mapping[str, Sequence[float | None]])
     return Worst(replicates, dict(zip(ess, rows, strict=True)))
 
 
-def _parameters(shelves: Iterable[_Shelf]) -> Iterator[str]:
+def _parameters(models: Iterable[Shelf]) -> Iterator[str]:
     yield from export.csv_lines([], kind=ParameterRow)
-    for shelf in shelves:
+    for shelf in models:
         with shelf.file(ROWS).open(encoding="utf-8") as lines:
             yield from lines
 
 
-def _written(run: Outline, shelves: Sequence[_Shelf], ess_goal: int) -> str:
+def _written(run: Outline, models: Sequence[Shelf], ess_goal: int) -> str:
     """Return a hash of a run's CSV files as they are, and of all that they are made of."""
     files = [_stamp(f"{run.path}/{name}") for name in (RESULTS, PARAMETERS)]
-    return _hash(json.dumps([ess_goal, files, [shelf.made_of for shelf in shelves]]))
+    return _hash(json.dumps([ess_goal, files, [shelf.made_of for shelf in models]]))
