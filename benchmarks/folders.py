@@ -58,7 +58,7 @@ def told(place: Path, n_cells: int) -> None:
     folder, other = (str(next((place / name).iterdir())) for name in NAMES)
     for path in (folder, other):
         shutil.rmtree(Path(path) / "tables", ignore_errors=True)
-    print("| what | s | peak MiB |\n|---|---|---|")
+    print("| what | s | of these CPU | peak MiB |\n|---|---|---|---|")
     for what, words in {
         "resume, tables not there": ["run", "--resume", folder, "--quiet"],
         "the same of another": ["run", "--resume", other, "--quiet"],
@@ -68,8 +68,8 @@ def told(place: Path, n_cells: int) -> None:
         "show --parquet": ["show", folder, "--parquet", str(place / "results.parquet")],
         "compare": ["compare", folder, other],
     }.items():
-        spent_s, peak = called(words)
-        print(f"| {what} | {spent_s:.1f} | {peak / MIB:.0f} |", flush=True)
+        spent_s, cpu_s, peak = called(words)
+        print(f"| {what} | {spent_s:.1f} | {cpu_s:.1f} | {peak / MIB:.0f} |", flush=True)
 
 
 def made(place: Path, n_cells: int, name: str) -> None:
@@ -131,8 +131,8 @@ def _added(
     return time.perf_counter() - begin
 
 
-def called(words: Sequence[str]) -> tuple[float, int]:
-    """Return the wall seconds and the peak memory, in KiB, of a command of gradbench."""
+def called(words: Sequence[str]) -> tuple[float, float, int]:
+    """Return the wall and the CPU seconds of a command of gradbench, and its peak in KiB."""
     begin = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -142,7 +142,7 @@ def called(words: Sequence[str]) -> tuple[float, int]:
     _, status, usage = os.wait4(child, 0)
     if os.waitstatus_to_exitcode(status) not in {0, 1}:
         raise SystemExit(f"gradbench {' '.join(words)}: failed")
-    return time.perf_counter() - begin, usage.ru_maxrss
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 if __name__ == "__main__":

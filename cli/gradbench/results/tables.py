@@ -2,7 +2,8 @@
 
 What a run's folder is asked for again and again (its table, a comparison, its CSV files) is made of
 all that its cells say, which takes milliseconds for each. ``tables/`` in the folder holds it by
-model; it may be deleted at any time.
+model; it may be deleted at any time. The first line of a file there seals the rest: a hash of it,
+of the state of the cells, and of the code that made it of them.
 """
 
 import json
@@ -174,7 +175,7 @@ class Shelf:
             store.write(self.file(ROWS), rows)
             self._write(ESS, records.to_json(_plain(worst_of(results))))
             # Last: it says that all are there.
-            self._write(COLUMNS, "".join(f"{name} {json}\n" for name, json in columns.items()))
+            self._write(COLUMNS, "".join(f"{name} {values}\n" for name, values in columns.items()))
         return Table(self.model, n, columns)
 
     def worst(self) -> dict[str, Worst]:
