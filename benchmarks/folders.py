@@ -30,6 +30,7 @@ from gradbench.timing import Duration, Timing
 
 N_SAMPLERS, N_REPLICATES, N_PARAMETERS = 20, 10, 50
 N_CHAINS, N_DRAWS = 4, 500
+N_APPENDED = 500
 NAMES = ("one", "other")
 MIB = 2**10  # of a peak in KiB
 
@@ -70,6 +71,8 @@ def told(place: Path, n_cells: int) -> None:
     }.items():
         spent_s, cpu_s, peak = called(words)
         print(f"| {what} | {spent_s:.1f} | {cpu_s:.1f} | {peak / MIB:.0f} |", flush=True)
+    with tempfile.TemporaryDirectory(dir=place) as empty:
+        in_turn(Path(folder), Path(empty))
 
 
 def made(place: Path, n_cells: int, name: str) -> None:
@@ -90,23 +93,39 @@ def made(place: Path, n_cells: int, name: str) -> None:
     about = {"machine": machine.describe(), "models": execute.fingerprints(cells)}
     folder = store.create(place, benchmark, about)
     rng = np.random.default_rng(len(name))
-    values = rng.standard_normal((N_CHAINS, N_DRAWS, N_PARAMETERS))
-    found = diagnostics.compute(values, np.arange(N_CHAINS))
-    usual = measured(replace(found), running.running(values, found))
+    usual = measured(rng)
     spent_s = [_added(folder, cell, usual, rng) for cell in cells]
     share = max(1, len(cells) // 10)
     first, last = (1e3 * float(np.mean(part)) for part in (spent_s[:share], spent_s[-share:]))
     print(f"{len(cells):,} cells appended, {first:.2f} ms each of the first tenth, {last:.2f} last")
 
 
-def measured(found: diagnostics.Diagnostics, followed: running.Running) -> Measured:
+def in_turn(full: Path, empty: Path) -> None:
+    """Print what a cell costs that is appended to a folder, and to an empty one, in turn."""
+    rng = np.random.default_rng(0)
+    usual = measured(rng)
+    (empty / "cells").mkdir(parents=True)
+    spent_s: dict[Path, list[float]] = {full: [], empty: []}
+    for cell in planning.cells(store.outline(full).benchmark)[:N_APPENDED]:
+        for path, spent in spent_s.items():
+            spent.append(_added(RunFolder(path), replace(cell, model="new"), usual, rng))
+    for file in (full / "cells").glob("new-*"):
+        file.unlink()
+    here, there = (1e3 * float(np.median(spent)) for spent in spent_s.values())
+    print(f"in turn: {here:.2f} ms for a cell more, {there:.2f} in an empty folder (medians)")
+
+
+def measured(rng: np.random.Generator) -> Measured:
     """Return a run of which only the moments will differ."""
+    values = rng.standard_normal((N_CHAINS, N_DRAWS, N_PARAMETERS))
+    found = diagnostics.compute(values, np.arange(N_CHAINS))
     second = Duration(1.0, 1.0)
     return Measured(
         timing=Timing(Duration(), second, second),
         evaluations=Evaluations(n_grad_warmup=4000, n_grad_sampling=4000),
         parameters=tuple(f"x[{i}]" for i in range(N_PARAMETERS)),
-        diagnostics=found, running=followed, reference=None, reference_source=None,
+        diagnostics=found, running=running.running(values, found),
+        reference=None, reference_source=None,
         n_chains=N_CHAINS, n_draws=N_DRAWS, is_ensemble=False, n_divergences=0,
         acceptance_rate=0.8, peak_memory_bytes=2**28, fingerprint="", backend="c",
         thread_pools={}, load=0.5, start="uniform", start_span=3.0,
