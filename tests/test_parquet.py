@@ -37,6 +37,7 @@ def test_it_holds_what_the_csv_holds(said: Said, config: Write) -> None:
     types = dict(zip(read.schema_arrow.names, map(str, read.schema_arrow.types), strict=True))
     assert (types["model"], types["seed"], types["n_draws"]) == ("string", "int64", "int64")
     assert (types["ms_per_ess"], types["reference"]) == ("double", "string")
+    assert (types["log_evidence"], types["origin"]) == ("double", "string"), "no cell has any"
     said("show", "r.csv", "--parquet", "s.parquet")
     assert parquet.read_table("s.parquet").to_pylist() == plain
 

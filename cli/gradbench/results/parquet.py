@@ -49,5 +49,6 @@ def write(path: Path, found: Iterable[Summary]) -> None:
     )
     with store.whole(path) as file, arrow.parquet.ParquetWriter(file, schema) as writer:
         for _, of_model in groupby(found, key=lambda summary: summary.model):
-            rows = [records.to_plain(summary) for summary in of_model]
-            writer.write_table(arrow.Table.from_pylist(rows, schema))
+            cells = list(of_model)
+            columns = [[getattr(cell, name) for cell in cells] for name in schema.names]
+            writer.write_table(arrow.table(records.to_plain(columns), schema=schema))

@@ -8,6 +8,7 @@ of the state of the cells, and of the code that made it of them.
 
 import json
 import os
+from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -33,6 +34,7 @@ from gradbench.results.times import GOAL
 
 NAMES = tuple(field.name for field in fields(Summary))
 RESULTS, PARAMETERS = "results.csv", "parameters.csv"
+PACKED = np.dtype("<f8")  # whatever machine reads it
 COLUMNS, ESS, ROWS = ".columns", ".ess.json", ".parameters.csv"  # what a model's files end in
 
 
@@ -252,14 +254,16 @@ def _plain(found: Mapping[Key, Mapping[str, Mapping[int, float]]]) -> dict[str, 
     plain = {}
     for (_, sampler), of_one in found.items():
         replicates = sorted({replicate for ess in of_one.values() for replicate in ess})
-        ess = {name: [of.get(n) for n in replicates] for name, of in of_one.items()}
-        plain[sampler] = {"replicates": replicates, "ess": ess}
+        ess = [[of.get(n, np.nan) for n in replicates] for of in of_one.values()]
+        # A hundred thousand cells have five million of them, which take long to read as text.
+        packed = b64encode(np.array(ess, dtype=PACKED).tobytes()).decode()
+        plain[sampler] = {"replicates": replicates, "names": [*of_one], "ess": packed}
     return plain
 
 
-def _worst(replicates: Sequence[int], ess: Mapping[str, Sequence[float | None]]) -> Worst:
-    rows = np.array([*ess.values()], dtype=np.float64)  # None is NaN
-    return Worst(replicates, dict(zip(ess, rows, strict=True)))
+def _worst(replicates: Sequence[int], names: Sequence[str], ess: str) -> Worst:
+    rows = np.frombuffer(b64decode(ess), dtype=PACKED).reshape(len(names), len(replicates))
+    return Worst(replicates, dict(zip(names, rows, strict=True)))
 
 
 def _parameters(models: Iterable[Shelf]) -> Iterator[str]:
