@@ -135,7 +135,7 @@ def of_run(name: str, run: Stored) -> Side:
     setups = {(s.model, s.sampler): setup(s) for s in found}
     config = str(Path(name) / "config.yaml")
     series = gather(map(_record, found), setups, worst_of(ran))
-    return Side(name, series, run.machine, config=config)
+    return Side(name, series, _machine(run.machine, found), config=config)
 
 
 def of_folder(name: str) -> Side:
@@ -146,16 +146,25 @@ def of_folder(name: str) -> Side:
     """
     run = store.outline(Path(name))
     series: dict[Key, Series] = {}
+    machine = run.machine
     for table in tables(run):
         if not table.is_measured_here:
             # What others say of its samplers is no part of a comparison.
             return of_run(name, store.read(run.path))
         found = table.summaries
+        machine = _machine(machine, found)
         setups = {(s.model, s.sampler): setup(s) for s in found}
         of_model = worst(run, table.model)
         by_key = {key: of_model.get(key[1], {}) for key in setups}
         series |= gather(map(_record, found), setups, by_key)
-    return Side(name, series, run.machine, config=str(run.path / "config.yaml"))
+    return Side(name, series, machine, config=str(run.path / "config.yaml"))
+
+
+def _machine(machine: Mapping[str, Any], found: Iterable[Summary]) -> Mapping[str, Any]:
+    """Return a run's machine; without a host where cells ran on a cluster: no time is judged."""
+    if all(summary.block is None for summary in found):
+        return machine
+    return {name: said for name, said in machine.items() if name != "host"}
 
 
 def planned(cells: Iterable[Cell]) -> Side:

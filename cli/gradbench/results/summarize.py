@@ -13,7 +13,15 @@ from gradbench.draws import FloatArray
 from gradbench.measure import statuses
 from gradbench.measure.bare import Bare
 from gradbench.measure.density_check import DensityCheck
-from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
+from gradbench.measure.result import (
+    COSTED,
+    CellResult,
+    Elsewhere,
+    Measured,
+    Node,
+    by_sampler,
+    counted,
+)
 from gradbench.results.agreement import between_samplers
 from gradbench.results.curves import with_errors
 from gradbench.results.growth import with_exponents
@@ -96,7 +104,7 @@ def of_model(
 
 
 def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
-    cell = result.cell
+    cell, evaluation = result.cell, _evaluation(result, check)
     bare = Summary(
         model=cell.model,
         sampler=cell.sampler,
@@ -114,12 +122,31 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         sampler_use=cell.sampler_use,
         default_options=", ".join(cell.defaults) or None,
         **({} if check is None else _density(check, cell.sampler)),
+        **({} if evaluation is None else _bare(evaluation)),
+        **({} if result.node is None else _node(result.node)),
     )
     if result.measured is None:
         return bare
     (judged,) = counted([result.measured])
-    costs = _costs(judged, None if check is None else check.bare) if result.status in COSTED else {}
+    costs = _costs(judged, evaluation) if result.status in COSTED else {}
     return replace(bare, **_columns(result.measured, judged), **costs)
+
+
+def _evaluation(result: CellResult, check: DensityCheck | None) -> Bare | None:
+    """Return what a bare evaluation cost where a cell ran, None where that isn't known."""
+    if result.node is not None:
+        return result.node.bare
+    return None if check is None else check.bare
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "host": node.host,
+        "cores": ", ".join(map(str, node.cores)) or None,
+        "co_run": node.n_busy,
+        "block": node.block,
+        "other_versions": node.other_versions or None,
+    }
 
 
 def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
@@ -130,11 +157,10 @@ def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
         "density_signature": check.signature,
         "density_note": check.notes.get(sampler),
         "density_findings": "; ".join(check.findings) or None,
-        **({} if check.bare is None else _bare(check.bare)),
     }
 
 
-def _bare(bare: Bare) -> dict[str, float | None]:
+def _bare(bare: Bare) -> dict[str, Any]:
     return {
         "logdensity_s": bare.logdensity_s,
         "batched_logdensity_s": bare.batched_s,
