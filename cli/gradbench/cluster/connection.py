@@ -1,7 +1,9 @@
 """The way to a cluster: its address, its workers, and what is wrong with them."""
 
+import json
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local:"
+POLL_S = 0.2
 RESOURCE = "core"  # of which each block takes as many as the config has threads
 START = f"dask worker ADDRESS --nthreads 1 --memory-limit 0 --resources {RESOURCE}=1"
 
@@ -42,15 +45,20 @@ class Cluster:
         """What messages call it: never with a password."""
         if self.scheduler_file is not None:
             return str(self.scheduler_file)
-        return re.sub(r"//[^@/]*@", "//", self.address)
+        return re.sub(r"//.*@", "//", self.address)
 
 
 def require(cluster: Cluster) -> None:
     """Raise where a cluster can't be used as it is given, before anything else is done.
 
     Raises:
-        ClusterError: Dask isn't installed, or the address is none.
+        ClusterError: Dask isn't installed, or the address is none, or has a password in it.
     """
+    if "@" in cluster.address:
+        raise ClusterError(
+            f"--cluster {cluster.name}: an address has no user and no password; TLS is set in"
+            " Dask's own configuration (distributed.comm.tls)"
+        )
     if find_spec("distributed") is None:
         raise ClusterError(f"--cluster needs Dask: {pip_install('cluster')}")
     if cluster.address.startswith(LOCAL):
@@ -97,13 +105,8 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
             client.register_plugin(_deaf())
             yield client
         return
-    where = (
-        {"address": cluster.address}
-        if cluster.scheduler_file is None
-        else {"scheduler_file": str(cluster.scheduler_file)}
-    )
     try:
-        client = Client(**where, timeout=cluster.timeout_s, set_as_default=False)
+        client = Client(_address(cluster), timeout=cluster.timeout_s, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ClusterError(
             f"{cluster.name}: no scheduler answers there within {cluster.timeout_s:g} s:"
@@ -111,6 +114,26 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
         ) from error
     with client:
         yield client
+
+
+def _address(cluster: Cluster) -> str:
+    """Return the address of a cluster's scheduler, from its file once that is there.
+
+    Dask waits for such a file for ever.
+
+    Raises:
+        OSError: it is not there in time, or can't be read.
+        ValueError: it names no address.
+    """
+    if cluster.scheduler_file is None:
+        return cluster.address
+    until = time.monotonic() + cluster.timeout_s
+    while not cluster.scheduler_file.is_file() and time.monotonic() < until:
+        time.sleep(POLL_S)
+    said = json.loads(cluster.scheduler_file.read_text(encoding="utf-8"))
+    if not isinstance(said, dict) or "address" not in said:
+        raise ValueError("the file names no address")
+    return str(said["address"])
 
 
 def slots(workers: Mapping[str, Any], n_cores: int) -> dict[str, int]:
