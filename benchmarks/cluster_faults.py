@@ -1,7 +1,6 @@
 """Faults of a cluster, for real: what is killed, paused or cut off costs nothing that was finished.
 
 A run on two workers is disturbed at a random moment, then finished with ``--resume``, now on the
-A run on two workers is disturbed at a random moment, then finished with ``--resume``, now on the
 cluster and now off it. Its folder must then equal that of an undisturbed run of this machine: every
 cell once, with the same status and the same draws. ``python benchmarks/cluster_faults.py`` prints a
 table; ``--trials N`` are those of each fault whose moment matters, ``--only NAME`` is one fault. A

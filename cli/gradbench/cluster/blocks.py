@@ -51,6 +51,7 @@ class Queue:
         self._left: dict[str, list[list[Cell]]] = {}
         for (model, _), group in groupby(cells, key=lambda cell: (cell.model, cell.replicate)):
             self._left.setdefault(model, []).append(list(group))
+        self._all = {model: len(replicates) for model, replicates in self._left.items()}
         self._n_out = dict.fromkeys(self._left, 0)
         self._fewest: dict[str, int] = {}
 
@@ -81,7 +82,7 @@ class Queue:
     def _size(self, model: str, n_left: int, n_slots: int) -> int:
         if self._replicates is not None:
             return min(self._replicates, n_left)
-        n_pieces = max(1, math.ceil(PER_SLOT * n_slots / len(self._left)))
+        n_pieces = math.ceil(PER_SLOT * max(1, n_slots) / len(self._all))
         fewest = self._fewest.get(model, 1)
-        size = max(math.ceil(n_left / n_pieces), fewest)
+        size = max(math.ceil(self._all[model] / n_pieces), fewest)
         return n_left if n_left - size < fewest else size

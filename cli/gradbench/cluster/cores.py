@@ -1,11 +1,10 @@
 """Cores of a machine, taken one by one: whoever runs cells has its own, and counts the others.
 
-A core is taken by a lock on a file in the system's folder for temporary files, which goes with the
-process that holds it. Other users of the machine have folders of their own: they are not seen.
+A core is taken by a lock on a file, which goes with the process that holds it. Other users of the
+machine have folders of their own: they are not seen.
 """
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+HOME = Path("/tmp")  # not TMPDIR, which each job of a batch system may have of its own
 PATIENCE_S = 5.0  # for the lock that is held while others are looked at, which takes milliseconds
 
 
@@ -50,7 +50,7 @@ def taken(n: int, folder: Path | None = None) -> Iterator[Taken]:
         n: how many.
         folder: of the locks; None for the user's own.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"gradbench-{os.getuid()}-cores"
+    folder = folder or HOME / f"gradbench-{os.getuid()}-cores"
     locks: list[FileLock] = []
     try:
         with suppress(OSError, Timeout):

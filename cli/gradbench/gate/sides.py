@@ -17,7 +17,7 @@ from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.results import store
 from gradbench.results.store import Stored
-from gradbench.results.summarize import summarize
+from gradbench.results.summarize import of_stored
 from gradbench.results.summary import Summary
 from gradbench.results.tables import tables, worst, worst_of
 
@@ -131,7 +131,7 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
     ran = [result for result in run.results if not result.cell.is_elsewhere]
-    found = summarize(ran, run.checks, gates=run.benchmark.gates)
+    found = of_stored(replace(run, results=ran))
     setups = {(s.model, s.sampler): setup(s) for s in found}
     config = str(Path(name) / "config.yaml")
     series = gather(map(_record, found), setups, worst_of(ran))

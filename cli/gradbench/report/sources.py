@@ -18,7 +18,7 @@ from gradbench.results import export, gradients, store
 from gradbench.results.curves import Curve, curves
 from gradbench.results.rows import rows
 from gradbench.results.store import Stored
-from gradbench.results.summarize import summarize
+from gradbench.results.summarize import of_stored
 from gradbench.results.summary import Summary
 from gradbench.results.times import with_times
 
@@ -78,8 +78,7 @@ def read(path: Path, ess_goal: int) -> Source:
     stored = store.read(path)
     if not stored.results:
         raise StoreError(f"{path}: no results in it yet")
-    gates = stored.benchmark.gates
-    found = summarize(stored.results, stored.checks, gates=gates, ess_goal=ess_goal)
+    found = of_stored(stored, ess_goal)
     kept = {file.stem: file for file in (path / "draws").glob("*.nc")}
     draws = {
         result.cell.key: kept[result.cell.id]

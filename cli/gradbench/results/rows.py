@@ -8,7 +8,7 @@ from itertools import chain, groupby
 import numpy as np
 
 from gradbench.measure.result import COSTED
-from gradbench.results.summary import Summary, is_spread, numbers
+from gradbench.results.summary import Summary, hosts, is_spread, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -25,8 +25,7 @@ class Row:
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
     standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
     shares of the kept transitions. What it took to the goal of b² is a median over replicates,
-    infinity where it was not reached. ``hosts`` are the machines of a cluster that it ran on, None
-    for the run's own.
+    infinity where it was not reached. ``hosts`` tell the machines that it ran on from others.
     """
 
     model: str
@@ -62,7 +61,7 @@ class Row:
     start: str
     start_span: float | None
     is_elsewhere: bool = False
-    hosts: frozenset[str | None] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
 
 def rows(found: Iterable[Summary]) -> list[Row]:
@@ -127,7 +126,7 @@ def _row(group: Sequence[Summary]) -> Row:
         start=next((s.start for s in group if s.start is not None), first.init),
         start_span=max(numbers(group, "start_span"), default=None),
         is_elsewhere=first.is_elsewhere,
-        hosts=frozenset(s.host for s in group),
+        hosts=hosts(group),
     )
 
 

@@ -27,6 +27,7 @@ from gradbench.results.curves import with_errors
 from gradbench.results.growth import with_exponents
 from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
 from gradbench.results.replicates import against_reference, agreement
+from gradbench.results.store import Stored
 from gradbench.results.summary import Summary, number
 from gradbench.results.times import GOAL, with_times
 
@@ -40,6 +41,7 @@ def summarize(
     *,
     gates: Gates = Gates(),  # noqa: B008 - frozen
     ess_goal: int = GOAL,
+    host: str | None = None,
 ) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
@@ -47,7 +49,8 @@ def summarize(
     contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
     replicates agree; where they don't, none of them converged. A model's samplers are then compared
     with each other: those that differ from what the others agree on become disagrees. Exponents are
-    those of a sweep's cells together. Times are to ``ess_goal`` effective draws.
+    those of a sweep's cells together. Times are to ``ess_goal`` effective draws. ``host`` tells the
+    run's own machine.
     """
     checked = {check.model: check for check in checks}
     models: dict[str, list[CellResult]] = {}
@@ -58,11 +61,17 @@ def summarize(
         for model, of_one in models.items()
         for result, summary in zip(
             of_one,
-            of_model(of_one, checked.get(model), gates=gates, n_models=len(models)),
+            of_model(of_one, checked.get(model), gates=gates, n_models=len(models), host=host),
             strict=True,
         )
     }
     return as_a_run([done[result.cell.id] for result in results], ess_goal)
+
+
+def of_stored(run: Stored, ess_goal: int = GOAL) -> list[Summary]:
+    """Return one summary per cell of a run, as ``summarize`` does."""
+    gates, host = run.benchmark.gates, run.machine.get("host")
+    return summarize(run.results, run.checks, gates=gates, ess_goal=ess_goal, host=host)
 
 
 def as_a_run(found: Sequence[Summary], ess_goal: int = GOAL) -> list[Summary]:
@@ -72,7 +81,12 @@ def as_a_run(found: Sequence[Summary], ess_goal: int = GOAL) -> list[Summary]:
 
 
 def of_model(
-    results: Sequence[CellResult], check: DensityCheck | None, *, gates: Gates, n_models: int
+    results: Sequence[CellResult],
+    check: DensityCheck | None,
+    *,
+    gates: Gates,
+    n_models: int,
+    host: str | None,
 ) -> list[Summary]:
     """Return one summary per cell of a model, without exponents; times are to ``GOAL`` draws.
 
@@ -81,6 +95,7 @@ def of_model(
         check: its density check, if one was made.
         gates: when a result is not trusted.
         n_models: of the run.
+        host: the run's own machine.
     """
     done: dict[str, Summary] = {}
     believed: dict[tuple[str, str], list[Measured]] = {}
@@ -88,7 +103,7 @@ def of_model(
         group = statuses.existing(replicates)
         shared = (against_reference(group), agreement(replicates, gates))
         for result in group:
-            summary = _summary(result, check)
+            summary = _summary(result, check, host)
             for said in shared:
                 summary = said.added_to(summary)
             done[result.cell.id] = summary
@@ -103,8 +118,9 @@ def of_model(
     return with_errors(results, with_times(found, GOAL))
 
 
-def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
-    cell, evaluation = result.cell, _evaluation(result, check)
+def _summary(result: CellResult, check: DensityCheck | None, host: str | None) -> Summary:
+    cell, node, evaluation = result.cell, result.node, _evaluation(result, check)
+    is_here = result.measured is not None and not cell.is_elsewhere
     bare = Summary(
         model=cell.model,
         sampler=cell.sampler,
@@ -123,7 +139,7 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         default_options=", ".join(cell.defaults) or None,
         **({} if check is None else _density(check, cell.sampler)),
         **({} if evaluation is None else _bare(evaluation)),
-        **({} if result.node is None else _node(result.node)),
+        **({"host": host if is_here else None} if node is None else _node(node)),
     )
     if result.measured is None:
         return bare

@@ -31,9 +31,10 @@ class Summary:
     ``b2`` is the squared error of the worst parameter's mean or second moment at the run's end, in
     units of one independent draw's, compared with ``b2_against``; ``evaluations_to_b2_goal`` and
     ``seconds_to_b2_goal`` are what it took until that stayed below 0.01, None where it never did.
-    ``host`` to ``other_versions`` are of cells that ran on a cluster: on which machine and which of
-    its cores, on how many cores cells ran there at most meanwhile (``co_run``, its own among them),
-    in which block, and what was installed there in another version than on the client.
+    ``host`` tells the machine from others. ``cores`` to ``other_versions`` are of cells that ran on
+    a cluster: which cores they were held to, on how many cells ran there at most meanwhile
+    (``co_run``, their own among them), in which block, and what had another version there than on
+    the client.
     """
 
     model: str
@@ -193,7 +194,12 @@ def by_model(found: Iterable[Summary]) -> dict[str, list[Summary]]:
 
 def is_spread(found: Iterable[Summary]) -> bool:
     """Return whether cells ran on several machines, whose times are not each other's."""
-    return len({summary.host for summary in found if not summary.is_elsewhere}) > 1
+    return len(hosts(found)) > 1
+
+
+def hosts(found: Iterable[Summary]) -> frozenset[str]:
+    """Return what tells the machines that cells were measured on from others."""
+    return frozenset(s.host for s in found if s.host is not None and s.sampling_s is not None)
 
 
 def numbers(group: Iterable[Summary], column: str) -> list[float]:

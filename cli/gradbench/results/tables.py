@@ -115,7 +115,13 @@ def write(run: Outline, ess_goal: int = GOAL) -> list[Summary]:
 
 
 def _table(run: Outline, model: str, results: Sequence[CellResult]) -> Table:
-    found = of_model(results, run.check(model), gates=run.benchmark.gates, n_models=len(run.cells))
+    found = of_model(
+        results,
+        run.check(model),
+        gates=run.benchmark.gates,
+        n_models=len(run.cells),
+        host=run.machine.get("host"),
+    )
     plain = [records.to_plain(summary) for summary in found]
     return Table(model, {name: [row[name] for row in plain] for name in NAMES})
 

@@ -18,7 +18,7 @@ from gradbench.results.curves import GOAL
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
-from gradbench.results.summary import Summary
+from gradbench.results.summary import Summary, hosts
 from gradbench.results.times import Lead, leads
 from gradbench.show.console import Column, bare_table, console, fitted, item, significant
 from gradbench.show.overview import overview
@@ -183,7 +183,7 @@ def _costs(found: Sequence[Row]) -> list[Column[Row]]:
 
 def _is_spread(found: Sequence[Row]) -> bool:
     """Return whether the rows of a table ran on several machines."""
-    return len({host for row in found if not row.is_elsewhere for host in row.hosts}) > 1
+    return len({host for row in found for host in row.hosts}) > 1
 
 
 def _weighed(found: Sequence[Row]) -> list[Column[Row]]:
@@ -460,7 +460,7 @@ def _cluster(cells: Sequence[Summary]) -> list[str]:
     blocks = {cell.block for cell in cells if cell.block is not None}
     if not blocks:
         return []
-    n_hosts = len({cell.host for cell in cells})
+    n_hosts = len(hosts(cells))
     ran = f"ran on a cluster, in {_plural(len(blocks), 'block')} on {_plural(n_hosts, 'machine')}"
     lines = [ran]
     if n_hosts > 1:
