@@ -1,17 +1,16 @@
 """Faults of a cluster, for real: what is killed, paused or cut off costs nothing that was finished.
 
-A run on two workers is disturbed at a random moment, then finished with ``--resume``, now on the
-cluster and now off it. Its folder must then equal that of an undisturbed run of this machine: every
-cell once, with the same status and the same draws. ``python benchmarks/cluster_faults.py`` prints a
-table; ``--trials N`` are those of each fault whose moment matters, ``--only NAME`` is one fault. A
-full disk is a small file system of its own, which only root can mount.
+A run on two workers is disturbed at random moments and, where it ended early, resumed on the cluster
+and disturbed again; what is then missing is resumed on this machine. Its folder must equal that of an
+undisturbed run: every cell once, with the same status and the same draws. ``python
+benchmarks/cluster_faults.py`` prints a table; ``--moments N`` are those of each kind of death,
+``--only NAME`` is one fault. A full disk is a small file system, which only root can mount.
 """
 
 import argparse
 import os
 import random
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from gradbench.config import planning
 from gradbench.results import store
 
 TTL_S = 8  # until a scheduler gives a silent worker up, 300 s where nobody sets it
@@ -87,7 +87,7 @@ models:
 samplers:
   one: {{use: ./rest.py, draws: 300}}
   two: {{use: ./rest.py, draws: 400}}
-replicates: 5
+replicates: 12
 """
 HOSTILE_CONFIG = """name: hostile
 models:
@@ -125,6 +125,11 @@ class Cluster:
             options = ("--nworkers", "1", "--nthreads", "1", "--memory-limit", "0")
             self.workers.append(self._dask("worker", at, *options, "--resources", "core=1"))
 
+    @property
+    def address(self) -> str:
+        """Of the scheduler."""
+        return f"tcp://127.0.0.1:{self.port}"
+
     def stop(self) -> None:
         """End all of them."""
         for process in [*self.workers, *([self.scheduler] if self.scheduler else [])]:
@@ -149,98 +154,111 @@ class Cluster:
 def main() -> None:
     """Try every fault, print a table, and end with 1 where a folder differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=25)
+    parser.add_argument("--moments", type=int, default=25)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only")
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
-    often = dict.fromkeys(("worker", "nanny", "scheduler", "client"), asked.trials)
-    n_trials = {**often, "local client": 3, "pause": 3, "network": 3, "full disk": 1, "hostile": 1}
+    deaths = dict.fromkeys(("worker", "nanny", "scheduler", "client"), asked.moments)
+    n_moments = {
+        **deaths,
+        "local client": 3,
+        "pause": 3,
+        "network": 2,
+        "full disk": 1,
+        "hostile": 1,
+    }
     wrong = 0
-    print("| fault | trials | finished alone | resumed | cells | missing | twice | other draws |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
+    print("| fault | moments | runs | of them resumed | cells | missing | twice | other draws |")
+    print(8 * "|---" + "|", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
         write_files(folder)
         cluster = Cluster(folder)
         stack.callback(cluster.stop)
-        known = {name: undisturbed(folder, name) for name in ("small", "hostile")}
-        for fault, n in n_trials.items():
+        known: dict[str, Found] = {}
+        for fault, n in n_moments.items():
             if asked.only in {None, fault}:
-                wrong += tried(fault, n, cluster, known, rng)
+                name = "hostile" if fault == "hostile" else "small"
+                known[name] = known.get(name) or undisturbed(folder, name)
+                wrong += tried(fault, n, cluster, known[name], rng)
     sys.exit(wrong > 0)
 
 
-def tried(fault: str, n: int, cluster: Cluster, known: dict[str, Found], rng: random.Random) -> int:
-    """Try a fault n times; print its line, and return how many cells were wrong."""
-    n_alone = n_cells = missing = twice = other = 0
-    truth = known["hostile" if fault == "hostile" else "small"]
-    for i in range(n):
-        folder, code = FAULTS[fault](cluster, rng)
-        n_alone += code in {0, 1} and len(read(folder)) == len(truth)
-        resume(folder, cluster if i % 2 and cluster.scheduler else None)
+def tried(fault: str, n: int, cluster: Cluster, truth: Found, rng: random.Random) -> int:
+    """Try a fault at n moments; print its line, and return how many cells were wrong."""
+    resumed = missing = twice = other = 0
+    folders = [*FAULTS[fault](cluster, rng, n)]
+    for folder in folders:
+        if len(read(folder)) < len(truth) or is_broken(folder):
+            resumed += 1
+            finish(folder)
         n_files = len(list((folder / "cells").glob("*.json")))
         found = read(folder)
-        n_cells += len(truth)
         missing += len(truth.keys() - found.keys())
         twice += n_files - len(found)
         other += sum(found[place] != truth[place] for place in found.keys() & truth.keys())
-        shutil.rmtree(folder)
-    resumed = n - n_alone
+    n_cells = len(folders) * len(truth)
     print(
-        f"| {fault} | {n} | {n_alone} | {resumed} | {n_cells} | {missing} | {twice} | {other} |",
+        f"| {fault} | {n} | {len(folders)} | {resumed} | {n_cells} | {missing} | {twice}"
+        f" | {other} |",
         flush=True,
     )
     return missing + twice + other
 
 
-# -- faults: each disturbs a run, and returns its folder and how it ended --------------------
+# -- faults: each disturbs runs n times, and yields their folders ----------------------------
 
 
-def worker(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def worker(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Kill a worker; its nanny starts another."""
 
-    def fault() -> None:
+    def fault(_: int) -> None:
         nanny = rng.choice(cluster.workers)
         with suppress(psutil.Error):
             for child in psutil.Process(nanny.pid).children():
                 if "multiprocessing.spawn" in " ".join(child.cmdline()):
                     kill(child.pid)
 
-    return disturbed(cluster, fault, rng)
+    yield from disturbed(cluster, fault, rng, n)
 
 
-def nanny(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
-    """Kill a nanny, and what it watches ends; nobody starts another."""
-    return disturbed(cluster, lambda: kill(rng.choice(cluster.workers).pid), rng)
+def nanny(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
+    """Kill a nanny, and what it watches ends; a new one comes."""
+
+    def fault(_: int) -> None:
+        gone = rng.choice(cluster.workers)
+        kill(gone.pid)
+        gone.wait()
+        cluster.start()
+
+    yield from disturbed(cluster, fault, rng, n)
 
 
-def scheduler(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def scheduler(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Kill the scheduler."""
 
-    def fault() -> None:
+    def fault(_: int) -> None:
         assert cluster.scheduler is not None
         kill(cluster.scheduler.pid)
 
-    return disturbed(cluster, fault, rng)
+    yield from disturbed(cluster, fault, rng, n, ends_run=True)
 
 
-def client(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def client(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Kill the client."""
-    cluster.start()
-    address = f"tcp://127.0.0.1:{cluster.port}"
-    return killed(cluster.folder, rng, address)
+    yield from disturbed(cluster, kill, rng, n, ends_run=True)
 
 
-def local_client(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def local_client(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Kill a client whose workers are its own."""
-    return killed(cluster.folder, rng, "local:2")
+    yield from disturbed(cluster, kill, rng, n, ends_run=True, address="local:2")
 
 
-def pause(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def pause(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Stop a worker for longer than the scheduler waits; then let it go on."""
 
-    def fault() -> None:
+    def fault(_: int) -> None:
         nanny = rng.choice(cluster.workers)
         with suppress(psutil.Error):
             stopped = [psutil.Process(nanny.pid), *psutil.Process(nanny.pid).children()]
@@ -250,57 +268,58 @@ def pause(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
             for process in stopped:
                 process.resume()
 
-    return disturbed(cluster, fault, rng)
+    yield from disturbed(cluster, fault, rng, n)
 
 
-def network(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
+def network(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     """Let nothing more through between a worker and its scheduler, while the line stays open."""
-    cluster.stop()
-    cluster.start()
-    with proxy(cluster.port) as (port, cut):
-        kill(cluster.workers[1].pid, with_children=True)
-        cluster.workers.pop().wait()
-        cluster.reached_at = port
+    for _ in range(n):
+        cluster.stop()
         cluster.start()
-        cluster.reached_at = 0
-        try:
-            return disturbed(cluster, cut.set, rng)
-        finally:
+        with proxy(cluster.port) as (port, cut):
+            kill(cluster.workers[1].pid, with_children=True)
+            cluster.workers.pop().wait()
+            cluster.reached_at = port
+            cluster.start()
+            cluster.reached_at = 0
+            yield from disturbed(cluster, lambda _, cut=cut: cut.set(), rng, 1)
             cluster.stop()
 
 
-def full_disk(cluster: Cluster, rng: random.Random) -> tuple[Path, int]:
-    """Fill the disk that workers write to; then make room."""
+def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
+    """Fill the disk that workers write to."""
     if os.getuid() != 0:
         raise SystemExit("full disk: only root can mount a small file system")
-    cluster.stop()
     place = cluster.folder / "small-disk"
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
-    cluster.tmp = str(place)
 
-    def fault() -> None:
+    def fault(_: int) -> None:
         with suppress(OSError), (place / "filling").open("wb") as file:
             while True:
                 file.write(bytes(2**16))
                 file.flush()
 
+    cluster.stop()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
+    cluster.tmp = str(place)
     try:
-        return disturbed(cluster, fault, rng)
+        yield from disturbed(cluster, fault, rng, n)
     finally:
         cluster.stop()
         cluster.tmp = None
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def hostile(cluster: Cluster, _: random.Random) -> tuple[Path, int]:
+def hostile(cluster: Cluster, _: random.Random, n: int) -> Iterator[Path]:
     """Run models that crash, hang, and eat memory."""
-    cluster.start()
-    run = started(cluster.folder, "hostile", f"tcp://127.0.0.1:{cluster.port}")
-    return newest(cluster.folder, "hostile"), run.wait(WAIT_S)
+    for _ in range(n):
+        cluster.start()
+        run, folder = started(cluster.folder, "hostile", cluster.address)
+        run.wait(WAIT_S)
+        yield folder
 
 
-FAULTS: dict[str, Callable[[Cluster, random.Random], tuple[Path, int]]] = {
+FAULTS: dict[str, Callable[[Cluster, random.Random, int], Iterator[Path]]] = {
     "worker": worker, "nanny": nanny, "scheduler": scheduler, "client": client,
     "local client": local_client, "pause": pause, "network": network, "full disk": full_disk,
     "hostile": hostile,
@@ -310,54 +329,85 @@ FAULTS: dict[str, Callable[[Cluster, random.Random], tuple[Path, int]]] = {
 # -- runs ------------------------------------------------------------------------------------
 
 
-def disturbed(cluster: Cluster, fault: Callable[[], None], rng: random.Random) -> tuple[Path, int]:
-    """Run on a cluster; at a random moment let something happen to it."""
-    cluster.start()
-    run = started(cluster.folder, "small", f"tcp://127.0.0.1:{cluster.port}")
-    folder = newest(cluster.folder, "small")
-    at_random(rng)
-    fault()
-    return folder, run.wait(WAIT_S)
+def disturbed(
+    cluster: Cluster,
+    fault: Callable[[int], None],
+    rng: random.Random,
+    n: int,
+    *,
+    ends_run: bool = False,
+    address: str = "",
+) -> Iterator[Path]:
+    """Run on a cluster, and let something happen at n random moments; yield each run's folder.
+
+    Args:
+        cluster: of it.
+        fault: what happens, given the run's process.
+        rng: chooses the moments.
+        n: of them.
+        ends_run: whether it ends the run, so that the next moment is of its resumption.
+        address: in place of the cluster's.
+    """
+    done = 0
+    while done < n:
+        folder: Path | None = None
+        while done < n and (folder is None or not is_whole(folder)):
+            cluster.start()
+            run, folder = started(cluster.folder, "small", address or cluster.address, folder)
+            while done < n and wait_at_most(run, rng.uniform(0.5, 5)):
+                fault(run.pid)
+                done += 1
+                if ends_run:
+                    break
+            run.wait(WAIT_S)
+        if folder is not None:
+            yield folder
 
 
-def killed(place: Path, rng: random.Random, address: str) -> tuple[Path, int]:
-    """Run on a cluster; at a random moment kill the run."""
-    run = started(place, "small", address)
-    folder = newest(place, "small")
-    at_random(rng)
-    kill(run.pid)
-    return folder, run.wait(WAIT_S)
+def wait_at_most(run: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait for a moment; return whether the run still goes on then."""
+    with suppress(subprocess.TimeoutExpired):
+        run.wait(seconds)
+    return run.poll() is None
 
 
-def at_random(rng: random.Random) -> None:
-    """Wait until some moment of a run that has its folder: blocks begin, compile, run, end."""
-    time.sleep(rng.uniform(0, 9))
-
-
-def started(place: Path, name: str, address: str) -> "subprocess.Popen[bytes]":
-    """Start a run, and return when it has a folder."""
-    before = set((place / "results" / name).glob("*"))
+def started(
+    place: Path, name: str, address: str, folder: Path | None = None
+) -> "tuple[subprocess.Popen[bytes], Path]":
+    """Start a run, or resume the one in a folder; return once it has a folder and has begun."""
+    before = set((place / "results" / name).glob("2*"))
+    what = [f"{name}.yaml"] if folder is None else ["--resume", str(folder)]
     command = [
-        sys.executable, "-m", "gradbench", "run", f"{name}.yaml", "--quiet",
-        "--cluster", address, "--timeout", "20s",
+        sys.executable, "-m", "gradbench", "run", *what, "--quiet",
+        "--cluster", address, "--timeout", "10s",
     ]  # fmt: skip
     log = (place / "client.log").open("ab")
     run = subprocess.Popen(command, cwd=place, stdout=log, stderr=log, start_new_session=True)
+    if folder is not None:
+        return run, folder
     until = time.monotonic() + WAIT_S
-    while set((place / "results" / name).glob("2*")) <= before:
+    while not (new := set((place / "results" / name).glob("2*")) - before):
         if run.poll() is not None or time.monotonic() > until:
             raise SystemExit(f"no run began: see {place}/client.log")
         time.sleep(0.05)
-    return run
+    return run, new.pop()
 
 
-def resume(folder: Path, cluster: Cluster | None) -> None:
-    """Finish a run, on a cluster or on this machine."""
+def is_whole(folder: Path) -> bool:
+    """Return whether a run has all of its cells."""
+    run = store.outline(folder)
+    return len(run.places) == planning.size(run.benchmark)
+
+
+def is_broken(folder: Path) -> bool:
+    """Return whether a run that should be calm has cells that crashed with their workers."""
+    return folder.parent.name != "hostile" and any(s == "crashed" for s, _ in read(folder).values())
+
+
+def finish(folder: Path) -> None:
+    """Resume a run on this machine, and run again what was lost too often."""
     command = [sys.executable, "-m", "gradbench", "run", "--resume", str(folder), "--quiet"]
-    command += ["--retry", "crashed,failed,refused"] if folder.parent.name != "hostile" else []
-    if cluster is not None:
-        cluster.start()
-        command += ["--cluster", f"tcp://127.0.0.1:{cluster.port}", "--timeout", "20s"]
+    command += ["--retry", "crashed"] if folder.parent.name != "hostile" else []
     done = subprocess.run(
         command, cwd=folder.parents[2], capture_output=True, timeout=WAIT_S, check=False
     )
@@ -369,7 +419,7 @@ def undisturbed(place: Path, name: str) -> Found:
     """Return what a run of this machine finds."""
     command = [sys.executable, "-m", "gradbench", "run", f"{name}.yaml", "--quiet"]
     subprocess.run(command, cwd=place, capture_output=True, timeout=WAIT_S, check=False)
-    return read(newest(place, name))
+    return read(max((place / "results" / name).glob("2*")))
 
 
 def read(folder: Path) -> Found:
@@ -378,11 +428,6 @@ def read(folder: Path) -> Found:
         result.cell.place: (result.status, result.measured.fingerprint if result.measured else "")
         for result in store.read(folder).results
     }
-
-
-def newest(place: Path, name: str) -> Path:
-    """Return the folder of the last run."""
-    return max((place / "results" / name).glob("2*"), key=lambda path: path.stat().st_ctime_ns)
 
 
 def write_files(folder: Path) -> None:

@@ -46,7 +46,7 @@ def address() -> Iterator[str]:
 
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, resources={"core": 1},
-        dashboard_address=None, protocol="inproc",
+        dashboard_address=":0", protocol="inproc",
     ) as cluster:  # fmt: skip
         yield cluster.scheduler_address
 

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -97,7 +97,7 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
                 threads_per_worker=1,
                 memory_limit=0,  # the limit is gradbench's, of its own processes
                 resources={RESOURCE: n_cores},
-                dashboard_address=None,
+                dashboard_address=":0",  # its usual port may be another cluster's
                 silence_logs=logging.CRITICAL,
             ) as local,
             Client(local) as client,
@@ -134,19 +134,6 @@ def _address(cluster: Cluster) -> str:
     if not isinstance(said, dict) or "address" not in said:
         raise ValueError("the file names no address")
     return str(said["address"])
-
-
-def slots(workers: Mapping[str, Any], n_cores: int) -> dict[str, int]:
-    """Return how many blocks each of a cluster's workers can run at a time, by its address.
-
-    Args:
-        workers: as Dask describes them.
-        n_cores: that a block takes.
-    """
-    return {
-        address: int(min(said["nthreads"], said["resources"].get(RESOURCE, 0) // n_cores))
-        for address, said in workers.items()
-    }
 
 
 def _deaf() -> Any:

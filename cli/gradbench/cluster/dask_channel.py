@@ -1,5 +1,6 @@
 """A block's channel to the client, by Dask: a queue of results, and a count of them."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def attempt(order: Order, channel: str) -> Spent:
     Raises:
         VersionError, OSError: as in ``block.run``.
     """
-    return block.run(order, _DaskChannel(order.id, channel))
+    with closing(_DaskChannel(order.id, channel)) as line:
+        return block.run(order, line)
 
 
 def counter(channel: str, block: str) -> str:
@@ -71,6 +73,10 @@ class _DaskChannel:
         task = self._worker.state.tasks.get(self._key)
         is_running = task is not None and task.state == "executing"
         return is_running and self._worker.status == Status.running
+
+    def close(self) -> None:
+        """Let the scheduler forget the queue once nobody has it open."""
+        self._queue.close()
 
     def address(self) -> str:
         """Return the host's address."""

@@ -3,7 +3,7 @@
 import signal
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ from typing import Any, Self
 
 from gradbench.cluster import blocks, carried, versions
 from gradbench.cluster.block import Order, VersionError
-from gradbench.cluster.connection import RESOURCE, START, Cluster, connected, require, slots
+from gradbench.cluster.connection import RESOURCE, Cluster, connected, require
 from gradbench.cluster.message import Message
-from gradbench.cluster.versions import Answer, Asked
+from gradbench.cluster.versions import Asked
+from gradbench.cluster.workforce import Workforce
 from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell, Place
-from gradbench.errors import ClusterError, LostError, first_line
+from gradbench.errors import LostError, first_line
 from gradbench.measure import machine
 from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.preflight import MustSuit
@@ -30,8 +31,6 @@ from gradbench.results.execute import Display
 
 MAX_LOST = 3  # times that a block is tried again
 IDLE_S = 0.02  # between two looks into an empty queue
-LOOK_S = 1.0  # between two looks at who is there
-FORSAKEN_S = 300.0  # without any worker, after which a run ends
 
 
 @dataclass(slots=True)
@@ -63,14 +62,12 @@ class ClusterRunner:
         self._here = Runner(benchmark, display)
         self._open = ExitStack()
         self._client: Any = None
+        self._workforce: Workforce
         self._channel = f"gradbench-{uuid.uuid4().hex[:12]}"
         self._asked = Asked({}, ())
         self._out: list[_Out] = []
         self._checked: set[str] = set()
         self._missing: dict[Place, Cell] = {}  # of the blocks that are out
-        self._workers: Mapping[str, Any] = {}  # those that may run blocks, as Dask describes them
-        self._refused: dict[str, str] = {}  # why others may not, by address
-        self._looked_at = self._seen_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +94,9 @@ class ClusterRunner:
         sources = {cell.sampler_source for cell in cells} - {None}
         uses = sorted((source for source in sources if source), key=lambda source: source.use)
         self._asked = Asked(versions.here(), uses)
-        self._connect()
+        n_cores = self._benchmark.threads
+        self._client = self._open.enter_context(connected(self._cluster, n_cores))
+        self._workforce = Workforce(self._client, self._cluster, n_cores=n_cores, asked=self._asked)
         models = self._benchmark.models
         known = [c for c in cells if not models[planning.split(c.model)[0]].may_fail]
         with self._here as here:
@@ -126,9 +125,10 @@ class ClusterRunner:
         with _interrupted() as asked, self._queue() as arrivals:
             while self._out or not (queue.is_empty or asked.n):
                 with self._connection():
-                    self._look()
-                    while not queue.is_empty and not asked.n and len(self._out) < self._n_slots:
-                        self._submit(queue.take(self._n_slots), saves_draws=save_to is not None)
+                    self._workforce.look()
+                    n = self._workforce.n_slots
+                    while not queue.is_empty and not asked.n and len(self._out) < n:
+                        self._submit(queue.take(n), saves_draws=save_to is not None)
                     self._tell(asked.n)
                     ended = [out for out in self._out if out.task.done() or self._is_stranded(out)]
                     arrived = arrivals.get(batch=True)
@@ -138,98 +138,18 @@ class ClusterRunner:
                     break
                 for out in ended:
                     with self._connection():
-                        lost = self._settled(out, queue)
+                        lost = self._settled(out, queue, is_ending=asked.n > 0)
                     yield from lost
                 if not arrived and not ended:
                     time.sleep(IDLE_S)
             if asked.n:
                 raise KeyboardInterrupt
 
-    # -- the cluster -------------------------------------------------------------------------
-
-    def _connect(self) -> None:
-        self._client = self._open.enter_context(connected(self._cluster, self._benchmark.threads))
-        until = time.monotonic() + self._cluster.timeout_s
-        while not self._look(is_asked=True) and time.monotonic() < until:
-            time.sleep(0.2)
-        self._require_workers()
-
-    def _require_workers(self) -> None:
-        """Raise ``ClusterError`` where no worker can run a block, saying why."""
-        name, threads = self._cluster.name, self._benchmark.threads
-        if self._workers:
-            return
-        everyone = self._client.scheduler_info(n_workers=-1)["workers"]
-        if not everyone:
-            raise ClusterError(
-                f"{name}: no worker is there after {self._cluster.timeout_s:g} s; start some with:"
-                f" {START}"
-            )
-        if not self._refused:
-            raise ClusterError(
-                f"{name}: none of {len(everyone)} workers has {threads} of the resource"
-                f" {RESOURCE!r}, one for each thread of a cell; start them with: {START}"
-            )
-        said = "\n".join(f"  {who}: {why}" for who, why in self._refused.items())
-        raise ClusterError(
-            f"{name}: no worker has what is installed here:\n{said}\ninstall the same there; where"
-            " only versions differ, --mixed-versions allows it, and marks the cells"
-        )
-
-    def _look(self, *, is_asked: bool = False) -> bool:
-        """See who is there, now and then; return whether anyone can run a block.
-
-        Raises:
-            LostError: the scheduler is gone, or no worker has been there for long.
-        """
-        now = time.monotonic()
-        if self._client.status not in {"running", "connecting"}:
-            raise LostError(f"{self._cluster.name}: the scheduler is gone")
-        if not is_asked and now < self._looked_at + LOOK_S:
-            return bool(self._workers)
-        self._looked_at = now
-        with suppress(OSError, TimeoutError):
-            said = self._client.scheduler_info(n_workers=-1)["workers"]
-            able = {who for who, n in slots(said, self._benchmark.threads).items() if n}
-            self._welcome(able - self._workers.keys() - self._refused.keys())
-            self._workers = {who: said[who] for who in able - self._refused.keys()}
-        if self._workers or is_asked:
-            self._seen_at = now
-        elif now > self._seen_at + FORSAKEN_S:
-            raise LostError(f"{self._cluster.name}: no worker for {FORSAKEN_S:g} s")
-        return bool(self._workers)
-
-    @property
-    def _n_slots(self) -> int:
-        return sum(slots(self._workers, self._benchmark.threads).values())
-
-    def _welcome(self, new: Iterable[str]) -> None:
-        """Ask workers that are new what they have; note who is refused."""
-        if not (asked := sorted(new)):
-            return
-        from gradbench.cluster.dask_channel import answer
-
-        answers = self._client.run(answer, self._asked, workers=asked, on_error="return")
-        for who in asked:
-            if why := self._refusal(answers.get(who)):
-                self._refused[who] = why
-
-    def _refusal(self, said: object) -> str:
-        """Return why a worker gets no block, empty if it does."""
-        if not isinstance(said, Answer):
-            is_missing = isinstance(said, ImportError)
-            return "gradbench of this version is not installed there" if is_missing else repr(said)
-        return said.lacking or ("" if self._cluster.is_mixed else said.other)
-
     # -- blocks ------------------------------------------------------------------------------
 
     def _submit(self, cells: Sequence[Cell], *, saves_draws: bool, n_lost: int = 0) -> None:
         label = planning.split(cells[0].model)[0]
         models = {label: self._benchmark.models[label]}
-        per_host: dict[str, int] = {}
-        for who, n in slots(self._workers, self._benchmark.threads).items():
-            host = self._workers[who]["host"]
-            per_host[host] = per_host.get(host, 0) + n
         order = Order(
             id=uuid.uuid4().hex[:8],
             cells=tuple(cells),
@@ -238,7 +158,7 @@ class ClusterRunner:
             asked=self._asked,
             is_mixed=self._cluster.is_mixed,
             saves_draws=saves_draws,
-            n_slots=per_host,
+            n_slots=self._workforce.n_slots_of_machines,
         )
         self._send(order, n_lost)
 
@@ -248,37 +168,37 @@ class ClusterRunner:
         from gradbench.cluster.dask_channel import attempt, counter
 
         Variable(counter(self._channel, order.id), client=self._client).set(0)
-        allowed = list(self._workers) if self._refused else None
+        allowed = self._workforce.allowed
         task = self._client.submit(
             attempt,
             order,
             self._channel,
-            workers=allowed,
+            workers=allowed or None,
             resources={RESOURCE: self._benchmark.threads},
             pure=False,
         )
         self._missing |= {cell.place: cell for cell in order.cells}
-        self._out.append(_Out(order, task, n_lost, frozenset(allowed or ())))
+        self._out.append(_Out(order, task, n_lost, frozenset(allowed)))
 
     def _is_stranded(self, out: _Out) -> bool:
         """Return whether a block waits for workers that are all gone."""
-        return bool(out.workers) and out.workers.isdisjoint(self._workers)
+        return bool(out.workers) and not self._workforce.has_any(out.workers)
 
-    def _settled(self, out: _Out, queue: blocks.Queue) -> list[CellResult]:
+    def _settled(self, out: _Out, queue: blocks.Queue, *, is_ending: bool) -> list[CellResult]:
         """Put a block aside that has ended, and hand out again what it didn't give.
 
-        Return the results of those cells that are given up.
+        Nothing is handed out when all is to end. Return the results of cells that are given up.
         """
         error = out.task.exception() if out.task.status == "error" else None
         if out.task.status == "finished":
             queue.learn(out.order.cells[0].model, out.task.result())
         self._forget(out)
-        if not (left := [cell for cell in out.order.cells if cell.place in self._missing]):
+        left = [cell for cell in out.order.cells if cell.place in self._missing]
+        if not left or is_ending:
             return []
         if isinstance(error, VersionError | ImportError):
             # It came to a worker that nobody had asked yet: ask all again.
-            self._looked_at, self._workers = 0.0, {}
-            self._look()
+            self._workforce.look_again()
         if (reason := _given_up(error, out.n_lost)) is None:
             self._submit(left, saves_draws=out.order.saves_draws, n_lost=out.n_lost + 1)
             return []
@@ -322,7 +242,10 @@ class ClusterRunner:
             if save_to is not None:
                 store.write(save_to / message.name, message.content)
             return
-        found = message.found
+        try:
+            found = message.found
+        except (KeyError, TypeError, ValueError):
+            return  # from another version of gradbench; its cell is still missing
         if isinstance(found, DensityCheck):
             if found.model not in self._checked:  # a later block may have fewer samplers
                 self._checked.add(found.model)
@@ -339,7 +262,7 @@ class ClusterRunner:
             raise LostError(f"{self._cluster.name}: the scheduler is gone") from error
 
     def _tell(self, n_asked: int) -> None:
-        n = len(self._workers)
+        n = self._workforce.n_workers
         said = f"{len(self._out)} blocks on {n} workers" if n else "waiting for workers"
         self._display.doing(f"{said}; ending after these" if n_asked else said)
 
