@@ -1,10 +1,10 @@
 """Faults of a cluster, for real: what is killed, paused or cut off costs nothing that was finished.
 
-A run on two workers is disturbed at random moments and, where it ended early, resumed on the cluster
-and disturbed again; what is then missing is resumed on this machine. Its folder must equal that of an
-undisturbed run: every cell once, with the same status and the same draws. ``python
-benchmarks/cluster_faults.py`` prints a table; ``--moments N`` are those of each kind of death,
-``--only NAME`` is one fault. A full disk is a small file system, which only root can mount.
+A run on two workers is disturbed at random moments and, where it ended early, resumed on the
+cluster and disturbed again; what is then missing is resumed on this machine. Its folder must equal
+that of an undisturbed run: every cell once, with the same status and the same draws.
+``python benchmarks/cluster_faults.py`` prints a table; ``--moments N`` are those of each kind of
+death, ``--only NAME`` is one fault. A full disk is a small file system, which only root can mount.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -160,14 +161,7 @@ def main() -> None:
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
     deaths = dict.fromkeys(("worker", "nanny", "scheduler", "client"), asked.moments)
-    n_moments = {
-        **deaths,
-        "local client": 3,
-        "pause": 3,
-        "network": 2,
-        "full disk": 1,
-        "hostile": 1,
-    }
+    others = {"local client": 3, "pause": 3, "network": 2, "full disk": 1, "hostile": 1}
     wrong = 0
     print("| fault | moments | runs | of them resumed | cells | missing | twice | other draws |")
     print(8 * "|---" + "|", flush=True)
@@ -177,7 +171,7 @@ def main() -> None:
         cluster = Cluster(folder)
         stack.callback(cluster.stop)
         known: dict[str, Found] = {}
-        for fault, n in n_moments.items():
+        for fault, n in {**deaths, **others}.items():
             if asked.only in {None, fault}:
                 name = "hostile" if fault == "hostile" else "small"
                 known[name] = known.get(name) or undisturbed(folder, name)
@@ -282,8 +276,12 @@ def network(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
             cluster.reached_at = port
             cluster.start()
             cluster.reached_at = 0
-            yield from disturbed(cluster, lambda _, cut=cut: cut.set(), rng, 1)
+            yield from disturbed(cluster, partial(_cut, cut), rng, 1)
             cluster.stop()
+
+
+def _cut(cut: threading.Event, _: int) -> None:
+    cut.set()
 
 
 def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
@@ -310,8 +308,8 @@ def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def hostile(cluster: Cluster, _: random.Random, n: int) -> Iterator[Path]:
-    """Run models that crash, hang, and eat memory."""
+def hostile(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:  # noqa: ARG001
+    """Run models that crash, hang, and eat memory: at moments of their own."""
     for _ in range(n):
         cluster.start()
         run, folder = started(cluster.folder, "hostile", cluster.address)
