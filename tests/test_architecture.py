@@ -43,6 +43,7 @@ ORDER = [
     "choose",
     "gate",
     "elsewhere",
+    "cluster",
     "show",
     "report",
     "api",

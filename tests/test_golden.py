@@ -9,8 +9,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,26 +20,13 @@ from gradbench.config.planning import Cell
 from gradbench.gate import compare, sides
 from gradbench.measure.result import COSTED, SCHEMA_VERSION, CellResult
 from gradbench.results import execute, store
+from gradbench.results.execute import Silent
 from gradbench.results.summarize import summarize
 
 FOLDERS = sorted((Path(__file__).parent / "golden").glob("schema-*"))
 GOLDEN = {int(path.name[-1]): path for path in FOLDERS}
 versions = pytest.mark.parametrize("version", GOLDEN)
 COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
-
-
-class Silent:
-    def compiling(self, model: str, sampler: str) -> None:
-        pass
-
-    def sampling(self, cell: Cell) -> None:
-        pass
-
-    def planned(self, n: int) -> None:
-        pass
-
-    def finished(self, n: int = 1) -> None:
-        pass
 
 
 class Planned:
@@ -55,11 +43,14 @@ class Planned:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def preflight(self, cells: list[Cell], **_: object) -> None:
+    def preflight(self, cells: Sequence[Cell], **_: object) -> None:
         Planned.cells.extend(cells)
 
-    def run(self, *_: object) -> list[object]:
-        return []
+    def machine(self) -> dict[str, Any]:
+        return {}
+
+    def run(self, *_: object) -> Iterator[CellResult]:
+        return iter(())
 
 
 @pytest.fixture
@@ -134,13 +125,10 @@ def test_a_run_outlives_its_samplers(gone: Path) -> None:
 
 
 @versions
-def test_what_is_left_of_an_older_run_is_run(
-    version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_left_of_an_older_run_is_run(version: int, tmp_path: Path) -> None:
     """A cell that is missing is planned again, and takes its old name, whatever options are new."""
     folder = tmp_path / "run"
     shutil.copytree(GOLDEN[version], folder)
-    monkeypatch.setattr(execute, "Runner", Planned)
     before = store.read(folder)
     plan = planning.cells(before.benchmark)
     # The model's file may have changed since: what is held to it is not what is tried here.
@@ -149,7 +137,7 @@ def test_what_is_left_of_an_older_run_is_run(
     (folder / "run.json").write_text(json.dumps(about))
     lost = next(r.cell for r in before.results if r.cell.sampler == "emcee[draws=40]")
     (folder / "cells" / f"{lost.id}.json").unlink()
-    execute.resume(folder, Silent(), save_draws=False)
+    execute.resume(folder, Silent(), save_draws=False, make=Planned)
     assert [cell.place for cell in Planned.cells] == [lost.place]
 
     (again,) = Planned.cells

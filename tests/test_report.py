@@ -360,6 +360,8 @@ def test_growth_is_the_exponent_of_the_cost() -> None:
     nuts, emcee = growths(found)
     assert (nuts.model, nuts.parameter, nuts.sampler) == ("normal", "dim", "nuts")
     assert (nuts.smallest, nuts.largest, nuts.n_points, nuts.n_uncosted) == (2, 50, 3, 0)
+    assert nuts.time is not None
+    assert emcee.time is not None
     assert nuts.time.estimate == pytest.approx(0.5)
     assert nuts.evaluations.estimate == pytest.approx(0)
     assert emcee.time.estimate == pytest.approx(2)

@@ -57,6 +57,16 @@ class LibraryError(GradbenchError):
     """A library that was asked for isn't installed."""
 
 
+class ClusterError(GradbenchError):
+    """A cluster can't be reached, or none of its workers can run the cells."""
+
+
+class LostError(GradbenchError):
+    """A cluster was lost while it ran cells; what was finished is kept."""
+
+    exit_code = 1
+
+
 class ReportError(GradbenchError):
     """A report can't be made as it was asked for."""
 

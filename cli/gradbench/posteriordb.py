@@ -1,5 +1,6 @@
 """Posteriors of a local copy of posteriordb: a Stan program, its data, its reference draws."""
 
+import json
 import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -99,6 +100,21 @@ def files(path: Path) -> list[Path]:
         parts.append(posterior.reference_draws_file_path() + ".zip")
     code = Path(parts[0])
     return [path, *map(Path, parts), *included(code.read_text(), code.parent)]
+
+
+def descriptions(path: Path) -> list[Path]:
+    """Return the files in which a copy says where a posterior's parts are, if it has them."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        named = {
+            "models": said["model_name"],
+            "data": said["data_name"],
+            "reference_posteriors/draws": said.get("reference_posterior_name"),
+        }
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []
+    home = path.parents[1]
+    return [home / part / "info" / f"{name}.info.json" for part, name in named.items() if name]
 
 
 def load(path: Path) -> tuple[StanProgram, Reference | None]:

@@ -19,7 +19,7 @@ from gradbench.results.curves import Point, curves, points
 from gradbench.results.parameters import ParameterRow, parameter_rows
 from gradbench.results.rows import Row, rows
 from gradbench.results.store import Stored
-from gradbench.results.summarize import summarize
+from gradbench.results.summarize import of_stored
 from gradbench.results.summary import Summary
 from gradbench.results.times import GOAL
 from gradbench.show import html
@@ -258,8 +258,7 @@ def load(path: str | os.PathLike[str], *, ess: int = GOAL) -> Run:
         StoreError: it is no run's folder, or a file in it is damaged.
     """
     stored = store.read(Path(path))
-    found = summarize(stored.results, stored.checks, gates=stored.benchmark.gates, ess_goal=ess)
-    return Run(Path(path), stored, found)
+    return Run(Path(path), stored, of_stored(stored, ess))
 
 
 def _benchmark(config: Config, overrides: Mapping[str, Any]) -> Benchmark:

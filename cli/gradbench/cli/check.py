@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gradbench.cli.flags import cluster_options, maker
 from gradbench.cli.verdict import (
     config_options,
     policy_options,
@@ -13,6 +14,7 @@ from gradbench.cli.verdict import (
     report_options,
     tell_judged,
 )
+from gradbench.cluster.connection import Cluster
 from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark
 from gradbench.gate import baseline, gate
@@ -24,12 +26,14 @@ from gradbench.show.progress import Display
 @click.option("--baseline", "name", required=True, metavar="NAME", help="What to hold it against.")
 @config_options
 @replicates_option
+@cluster_options
 @policy_options
 @report_options
 def command(
     benchmark: Benchmark,
     name: str,
     max_replicates: int,
+    cluster: Cluster | None,
     root: Path,
     quiet: bool,
     policy: Policy,
@@ -40,11 +44,14 @@ def command(
 
     The verdict is the exit code. What is judged are evaluations per effective sample, the same on
     every machine. A baseline's times are from another day: only more than +50 % counts, on the
-    machine that it was made on, with the same draws. gradbench ab judges time.
+    machine that it was made on, with the same draws. gradbench ab judges time. With --cluster no
+    time is judged.
     """
     stored = baseline.load(name.removeprefix(baseline.PREFIX)).side
     if click.get_current_context().params["only"]:
         stored = stored.only(product(*planning.places(benchmark)))
     with Display(is_quiet=quiet) as display:
-        judged = gate.check(benchmark, root, stored, display, max_replicates=max_replicates)
+        judged = gate.check(
+            benchmark, root, stored, display, max_replicates=max_replicates, make=maker(cluster)
+        )
     return tell_judged(judged, policy, formats, outputs)

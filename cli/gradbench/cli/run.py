@@ -14,7 +14,14 @@ from gradbench.cli.exports import (
     tell_page,
     tell_parquet,
 )
-from gradbench.cli.flags import ess_option, parquet_option, results_option
+from gradbench.cli.flags import (
+    cluster_options,
+    ess_option,
+    maker,
+    parquet_option,
+    results_option,
+)
+from gradbench.cluster.connection import Cluster
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
 from gradbench.measure.result import UNFINISHED, Status
@@ -48,6 +55,7 @@ from gradbench.show.results import outcome as show_outcome
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
 @ess_option
+@cluster_options
 @click.option("--quiet", is_flag=True, help="No progress display.")
 def command(
     source: str | None,
@@ -67,6 +75,7 @@ def command(
     save_draws: bool,
     skip_missing: bool,
     ess: int,
+    cluster: Cluster | None,
     quiet: bool,
 ) -> int:
     """Run CONFIG, a file or the name of a shipped one, and print what an ESS costs.
@@ -95,7 +104,12 @@ def command(
         benchmark = store.outline(resume).benchmark
         with Display(is_quiet=quiet) as display:
             outcome = execute.resume(
-                resume, display, save_draws=save_draws, retry=again, ess_goal=ess
+                resume,
+                display,
+                save_draws=save_draws,
+                retry=again,
+                ess_goal=ess,
+                make=maker(cluster),
             )
     else:
         whole = (
@@ -111,15 +125,22 @@ def command(
         if dry_run:
             return plan(planning.cells(benchmark))
         with Display(is_quiet=quiet) as display:
-            outcome = execute.start(benchmark, root, display, save_draws=save_draws, ess_goal=ess)
+            outcome = execute.start(
+                benchmark,
+                root,
+                display,
+                save_draws=save_draws,
+                ess_goal=ess,
+                make=maker(cluster),
+            )
     printed = of_results(outcome.found, csv, json)
     tell_parquet(parquet, outcome.found)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
     tell_page(report, outcome, ess)
-    if outcome.is_interrupted:
+    if outcome.is_interrupted and not outcome.lost:
         return INTERRUPTED
-    return int(is_failure(outcome.found))
+    return int(outcome.is_interrupted) or int(is_failure(outcome.found))
 
 
 def _statuses(words: Sequence[str]) -> frozenset[Status]:

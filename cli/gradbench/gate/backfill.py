@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from gradbench.gate import history, kept
 from gradbench.gate.history import Point
 from gradbench.gate.repository import Commit, Repository
 from gradbench.measure import machine
+from gradbench.measure.runner import Runner
 from gradbench.measure.workers import interpreter
 from gradbench.results import execute, store
 from gradbench.results.execute import Display
@@ -146,8 +148,9 @@ def fill(
         try:
             with _environment(wanted, point, python, tell) as command:
                 tell(f"{point.name}: running on {command}")
+                make = partial(Runner, python=interpreter(command))
                 with show() as display:
-                    outcome = execute.start(benchmark, root, display, python=interpreter(command))
+                    outcome = execute.start(benchmark, root, display, make=make)
             if outcome.is_interrupted:
                 return Filled(failed, is_interrupted=True)
             run = store.outline(outcome.folder)

@@ -20,11 +20,10 @@ from gradbench.gate.compare import compare, differences
 from gradbench.gate.rule import Look
 from gradbench.gate.sides import Side
 from gradbench.gate.verdict import Compared, Comparison, ordered
-from gradbench.measure import machine
 from gradbench.measure.runner import Runner
 from gradbench.measure.slowdown import Planted
 from gradbench.results import execute, store
-from gradbench.results.execute import Display
+from gradbench.results.execute import Display, Make
 from gradbench.results.store import RunFolder
 
 PER_PROCESS = 4  # replicates; memory layout moves a whole process by 2 to 3 %
@@ -128,6 +127,7 @@ def check(
     display: Display,
     *,
     max_replicates: int = rule.LOOKS,
+    make: Make = Runner,
 ) -> Judged:
     """Run a benchmark and judge it against a baseline.
 
@@ -137,18 +137,20 @@ def check(
         baseline: what it is held against.
         display: is told what is under way.
         max_replicates: of one cell.
+        make: makes what runs the cells.
 
     Raises:
-        ModelError, SamplerError: the plan can't be run; nothing was written.
+        ModelError, SamplerError, ClusterError: the plan can't be run; nothing was written.
+        LostError: the cluster was lost.
         SaveError: a result can't be written; those before it are kept.
     """
     benchmark = benchmark.model_copy(update={"replicates": max_replicates})
     cells = planning.cells(benchmark)
     other = _not_comparable(cells, baseline)
     cells = [cell for cell in cells if cell.key not in other.series]
-    with Runner(benchmark, display) as runner:
+    with make(benchmark, display) as runner:
         runner.preflight(cells)
-        about = {"machine": machine.describe(), "models": execute.fingerprints(cells)}
+        about = {"machine": runner.machine(), "models": execute.fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         blocks = _Blocks(cells, display, size=max_replicates)
 

@@ -17,7 +17,7 @@ from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.results import store
 from gradbench.results.store import Outline, Stored
-from gradbench.results.summarize import summarize
+from gradbench.results.summarize import of_stored
 from gradbench.results.tables import UNKNOWN, shelves, worst_of
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
@@ -131,11 +131,12 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
     ran = [result for result in run.results if not result.cell.is_elsewhere]
-    summaries = summarize(ran, run.checks, gates=run.benchmark.gates)
+    summaries = of_stored(replace(run, results=ran))
     found = [{name: getattr(summary, name) for name in COLUMNS} for summary in summaries]
     config = str(Path(name) / "config.yaml")
     series = gather(map(_record, found), _setups(found), worst_of(ran))
-    return Side(name, series, run.machine, config=config)
+    machine = _machine(run.machine, (summary.block for summary in summaries))
+    return Side(name, series, machine, config=config)
 
 
 def of_folder(name: str) -> Side:
@@ -154,18 +155,27 @@ def of_outline(name: str, run: Outline) -> Side:
         StoreError: a file in it is damaged.
     """
     series: dict[Key, Series] = {}
+    machine = run.machine
     for shelf in shelves(run):
         table = shelf.table()
         if not table.is_measured_here:
             # What others say of its samplers is no part of a comparison.
             return of_run(name, store.read(run.path))
+        machine = _machine(machine, table.column("block"))
         values = zip(*map(table.column, COLUMNS), strict=True)
         found = [dict(zip(COLUMNS, of_one, strict=True)) for of_one in values]
         known = shelf.worst()
         for key, one in gather(map(_record, found), _setups(found)).items():
             kept = known.get(key[1], UNKNOWN)
             series[key] = replace(one, worst=kept.of(one.replicate.tolist()))
-    return Side(name, series, run.machine, config=str(run.path / "config.yaml"))
+    return Side(name, series, machine, config=str(run.path / "config.yaml"))
+
+
+def _machine(machine: Mapping[str, Any], blocks: Iterable[str | None]) -> Mapping[str, Any]:
+    """Return a run's machine; without a host where cells ran on a cluster: no time is judged."""
+    if all(block is None for block in blocks):
+        return machine
+    return {name: said for name, said in machine.items() if name != "host"}
 
 
 def planned(cells: Iterable[Cell]) -> Side:

@@ -146,6 +146,13 @@ def free_memory_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def total_memory_bytes() -> int:
+    """Return the memory that the machine has."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
 def _host() -> str:
     """Return eight digits that tell this machine from others, and say nothing else of it."""
     try:

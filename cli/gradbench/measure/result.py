@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import Evaluations
+from gradbench.measure.bare import Bare
 from gradbench.records import from_plain, to_plain
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.stats.running import Running
@@ -191,6 +192,31 @@ def _only(run: Measured, those: npt.NDArray[np.bool_]) -> Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """Where a cell of a cluster ran.
+
+    Attributes:
+        host: digits that tell the machine from others, as ``machine.describe`` has them.
+        processor: its processor's name.
+        cores: those that the cell was held to; empty where it could have any.
+        n_busy: how many cores ran cells of this user there at most, its own among them; None where
+            nobody could count.
+        block: digits that those cells share which ran one after another in one place.
+        other_versions: what was installed there in another version than on the client; empty if
+            nothing was.
+        bare: what a bare evaluation cost there; None where that wasn't measured.
+    """
+
+    host: str
+    processor: str
+    cores: tuple[int, ...]
+    n_busy: int | None
+    block: str
+    other_versions: str = ""
+    bare: Bare | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CellResult:
     """A cell and what became of it.
 
@@ -200,6 +226,7 @@ class CellResult:
         reason: why, in one line.
         measured: what was measured if it finished.
         details: all that the library or the dying worker said, of which the reason is a line.
+        node: where it ran, of a cluster; None on the run's own machine.
     """
 
     cell: Cell
@@ -207,6 +234,7 @@ class CellResult:
     reason: str = ""
     measured: Measured | None = None
     details: str = ""
+    node: Node | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, ready for JSON.

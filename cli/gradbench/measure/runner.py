@@ -15,7 +15,7 @@ from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark, Limits
 from gradbench.config.planning import Cell, Key
 from gradbench.errors import BudgetError, ModelError
-from gradbench.measure import check_sampler, density_check, preflight, statuses, workers
+from gradbench.measure import check_sampler, density_check, machine, preflight, statuses, workers
 from gradbench.measure.check_model import Examination
 from gradbench.measure.check_sampler import Line
 from gradbench.measure.density_check import DensityCheck, Probe
@@ -50,6 +50,7 @@ class Runner:
     ) -> None:
         self._benchmark = benchmark
         self._observer = observer
+        self._python = python
         self._workers = Workers(
             benchmark.threads, benchmark.limits, observer, python=python, planted=planted
         )
@@ -101,6 +102,8 @@ class Runner:
 
     def machine(self) -> dict[str, Any]:
         """Return what the workers run on, with the versions of their interpreter's packages."""
+        if self._python == sys.executable:
+            return machine.describe()
         described: dict[str, Any] = self._workers.ask("machine")
         return described
 
@@ -136,6 +139,11 @@ class Runner:
     def suits(self, cell: Cell) -> bool:
         """Return whether a cell's sampler can run on its model, as far as a preflight told."""
         return cell.key not in self._unsuited
+
+    def given_up(self, cell: Cell) -> CellResult | None:
+        """Return the result of a cell that a preflight found not to run, None of others."""
+        stopped = self._unsuited.get(cell.key)
+        return None if stopped is None else stopped.of(cell)
 
     def promises(self, cell: Cell) -> list[Line]:
         """Return what becomes of each promise of a cell's sampler, from its worker."""

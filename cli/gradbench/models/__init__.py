@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gradbench import own_files, posteriordb
 from gradbench.errors import ModelError, did_you_mean
 from gradbench.records import to_plain
+from gradbench.reference import kept_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,17 +246,42 @@ def fingerprint(source: Source) -> str:
     Raises:
         ModelError: a file can't be read.
     """
-    from gradbench.stan import included
-
     try:
-        if source.path.suffix == ".json":
-            files = posteriordb.files(source.path)
-        else:
-            parts = included(source.path.read_text(errors="replace"), source.path.parent)
-            files = [source.path, *([source.data] if source.data else []), *parts]
-        return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        return sha256(b"".join(path.read_bytes() for path in files(source))).hexdigest()
     except OSError as error:
         raise ModelError(f"{error.filename}: can't be read: {error.strerror}") from error
+
+
+def files(source: Source) -> list[Path]:
+    """Return the files that a source is made of, its own first.
+
+    Raises:
+        ModelError: a copy of posteriordb lacks one.
+        OSError: one can't be read.
+    """
+    from gradbench.stan import included
+
+    if source.path.suffix == ".json":
+        return posteriordb.files(source.path)
+    parts = included(source.path.read_text(errors="replace"), source.path.parent)
+    return [source.path, *([source.data] if source.data else []), *parts]
+
+
+def carried(source: Source) -> list[Path]:
+    """Return the files that a source needs on another machine: its own, and what is known of it.
+
+    That is a reference kept beside it, or what a copy of posteriordb says of its parts. Of one that
+    is broken, whatever there is of it.
+    """
+    try:
+        found = files(source)
+    except (ModelError, OSError):
+        found = [source.path]
+    if source.path.suffix == ".json":
+        found += posteriordb.descriptions(source.path)
+    else:
+        found.append(kept_in(source.path))
+    return [path for path in found if path.is_file()]
 
 
 def load(source: Source, params: Mapping[str, Any]) -> Loaded:

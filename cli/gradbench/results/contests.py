@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from gradbench.results.rows import Row, rows
-from gradbench.results.summary import Summary, numbers
+from gradbench.results.summary import Summary, is_spread, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -16,7 +16,9 @@ from gradbench.stats.interval import Interval
 class Contest:
     """How many times cheaper a model's best sampler is than another: a ratio of costs.
 
-    ``time`` is None against what was made elsewhere: another machine's seconds are not ours.
+    ``time`` is None against what was made elsewhere: another machine's seconds are not ours. Where
+    cells ran on several machines (``is_spread``) the best is the one with the fewest evaluations,
+    and times are compared replicate by replicate, as a replicate is whole within a block.
     """
 
     model: str
@@ -24,6 +26,7 @@ class Contest:
     other: str
     time: Interval | None
     evaluations: Interval
+    is_spread: bool = False
 
 
 def contests(found: Sequence[Summary]) -> list[Contest]:
@@ -46,13 +49,29 @@ def _ranked(of_model: Sequence[Row]) -> tuple[list[str], list[str]]:
 
 def _contest(cells: Sequence[Summary], best: str, other: str, *, is_timed: bool = True) -> Contest:
     """Return the contest of two samplers over one model's cells."""
+    theirs, its = ([cell for cell in cells if cell.sampler == name] for name in (other, best))
+    is_apart = is_spread(cells)
+    compared = _within_blocks if is_apart else _ratio
+    time = compared("ms_per_ess", theirs, its) if is_timed else None
+    counted = _ratio("evaluations_per_ess", theirs, its)
+    return Contest(cells[0].model, best, other, time, counted, is_apart)
 
-    def ratio(column: str) -> Interval:
-        theirs, its = (
-            np.array(numbers((cell for cell in cells if cell.sampler == sampler), column))
-            for sampler in (other, best)
-        )
-        return Interval(*diagnostics.ratio_interval(theirs, its))
 
-    time = ratio("ms_per_ess") if is_timed else None
-    return Contest(cells[0].model, best, other, time, ratio("evaluations_per_ess"))
+def _ratio(column: str, theirs: Sequence[Summary], its: Sequence[Summary]) -> Interval:
+    both = (np.array(numbers(cells, column)) for cells in (theirs, its))
+    return Interval(*diagnostics.ratio_interval(*both))
+
+
+def _within_blocks(
+    column: str, theirs: Sequence[Summary], its: Sequence[Summary]
+) -> Interval | None:
+    """Return the ratio over replicates that have both costs in one block; None where none has."""
+    known = {(cell.replicate, cell.block): getattr(cell, column) for cell in its}
+    ratios = [
+        cost / same
+        for cell in theirs
+        if (cost := getattr(cell, column)) and (same := known.get((cell.replicate, cell.block)))
+    ]
+    if not ratios:
+        return None
+    return Interval(*diagnostics.geometric_mean_interval(np.array(ratios)))

@@ -1,17 +1,16 @@
 """From a plan to a results folder: every finished cell is on disk before the next one starts."""
 
-import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from gradbench.config import planning
 from gradbench.config.benchmark import Benchmark
 from gradbench.config.planning import Cell
-from gradbench.errors import ModelError, StoreError
-from gradbench.measure import machine
+from gradbench.errors import LostError, ModelError, StoreError
 from gradbench.measure.density_check import DensityCheck
+from gradbench.measure.preflight import MustSuit
 from gradbench.measure.result import CellResult, Status
 from gradbench.measure.runner import Runner
 from gradbench.measure.workers import Observer
@@ -31,6 +30,31 @@ class Display(Observer, Protocol):
     def finished(self, n: int = 1) -> None:
         """So many more cells are done."""
 
+    def doing(self, words: str) -> None:
+        """This is under way."""
+
+
+class Runs(Protocol):
+    """What runs cells: ``measure.runner.Runner`` here, or one that has them run elsewhere."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: Any) -> None: ...
+
+    def preflight(self, cells: Sequence[Cell], *, must_suit: MustSuit = "any") -> None:
+        """Raise where these cells can't be run."""
+
+    def machine(self) -> dict[str, Any]:
+        """Return what the run's machine is."""
+
+    def run(
+        self, cells: Sequence[Cell], save_to: Path | None = None
+    ) -> Iterator[DensityCheck | CellResult]:
+        """Yield density checks and results as they are there."""
+
+
+Make = Callable[[Benchmark, Display], Runs]
+
 
 class Silent:
     """A display that shows nothing."""
@@ -47,14 +71,21 @@ class Silent:
     def sampling(self, cell: Cell) -> None:
         """Show nothing."""
 
+    def doing(self, words: str) -> None:
+        """Show nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where the results are, what they say, and whether the run was interrupted."""
+    """Where the results are, what they say, and whether the run was interrupted.
+
+    ``lost`` says what interrupted it, if nobody did.
+    """
 
     folder: Path
     found: Sequence[Summary]
     is_interrupted: bool
+    lost: str = ""
 
 
 def start(
@@ -64,20 +95,19 @@ def start(
     *,
     save_draws: bool = False,
     ess_goal: int = GOAL,
-    python: str = sys.executable,
+    make: Make = Runner,
 ) -> Outcome:
-    """Run a benchmark into a new folder below ``root``, its workers of this interpreter.
+    """Run a benchmark into a new folder below ``root``, by a runner that ``make`` makes.
 
     Raises:
-        ModelError, SamplerError: the plan can't be run; nothing was written.
+        ModelError, SamplerError, ClusterError: the plan can't be run; nothing was written.
         SaveError: a result can't be written; those before it are kept.
     """
     cells = planning.cells(benchmark)
     display.planned(len(cells))
-    with Runner(benchmark, display, python=python) as runner:
+    with make(benchmark, display) as runner:
         runner.preflight(cells)
-        here = machine.describe() if python == sys.executable else runner.machine()
-        about = {"machine": here, "models": fingerprints(cells)}
+        about = {"machine": runner.machine(), "models": fingerprints(cells)}
         folder = store.create(root, benchmark, about)
         with store.locked(folder):
             return _run(runner, cells, folder, display, save_draws=save_draws, ess_goal=ess_goal)
@@ -90,6 +120,7 @@ def resume(
     save_draws: bool,
     retry: Set[Status] = frozenset(),
     ess_goal: int = GOAL,
+    make: Make = Runner,
 ) -> Outcome:
     """Run what is missing in a run's folder, and again the cells of these statuses.
 
@@ -99,7 +130,7 @@ def resume(
     Raises:
         StoreError: it is no run's folder or a race's, another process writes there, or a model has
             changed.
-        ModelError, SamplerError, SaveError: as in ``start``.
+        ModelError, SamplerError, ClusterError, SaveError: as in ``start``.
     """
     run = store.outline(path)
     if run.is_race:
@@ -122,7 +153,9 @@ def resume(
     folder = RunFolder(path, run.ids)
     display.planned(len(todo) + len(kept))
     display.finished(len(kept))
-    with store.locked(folder), Runner(benchmark, display) as runner:
+    if not todo:
+        make = Runner  # nothing to run: no cluster is asked for
+    with store.locked(folder), make(benchmark, display) as runner:
         runner.preflight(todo, must_suit="none")
         return _run(runner, todo, folder, display, save_draws=save_draws, ess_goal=ess_goal)
 
@@ -141,7 +174,7 @@ def _sources(benchmark: Benchmark, *, are_needed: bool) -> Iterator[tuple[str, S
 
 
 def _run(
-    runner: Runner,
+    runner: Runs,
     cells: Sequence[Cell],
     folder: RunFolder,
     display: Display,
@@ -149,13 +182,15 @@ def _run(
     save_draws: bool,
     ess_goal: int,
 ) -> Outcome:
-    is_interrupted = False
+    is_interrupted, lost = False, ""
     try:
         for found in runner.run(cells, folder.draws if save_draws else None):
             keep(found, folder, display)
     except KeyboardInterrupt:
         is_interrupted = True
-    return Outcome(folder.path, tabulate(folder, ess_goal), is_interrupted)
+    except LostError as error:
+        is_interrupted, lost = True, str(error)
+    return Outcome(folder.path, tabulate(folder, ess_goal), is_interrupted, lost)
 
 
 def keep(found: DensityCheck | CellResult, folder: RunFolder, display: Display) -> None:

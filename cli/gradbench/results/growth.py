@@ -9,11 +9,12 @@ import numpy as np
 from gradbench.config import planning
 from gradbench.draws import FloatArray
 from gradbench.results.rows import is_priced
-from gradbench.results.summary import Summary, numbers
+from gradbench.results.summary import Summary, is_spread, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
 MIN_POINTS = 3  # of a power law: two always lie on one
+TIMES = frozenset({"ms_per_ess"})  # of the costs that a law is asked of
 N_FITTED = 9  # values along a sweep that a law is given at
 
 Points = dict[float, list[Summary]]
@@ -32,7 +33,8 @@ class Growth:
         n_points: values that have one.
         n_unreliable: those of them where a replicate is ``unreliable``.
         n_uncosted: values that have none, left out.
-        time, evaluations: exponents of power laws.
+        evaluations: exponent of a power law.
+        time: likewise; None where cells ran on several machines.
     """
 
     model: str
@@ -43,8 +45,8 @@ class Growth:
     n_points: int
     n_unreliable: int
     n_uncosted: int
-    time: Interval
     evaluations: Interval
+    time: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def laws(found: Iterable[Summary], column: str) -> list[Law]:
     made = []
     for key, points in _sweeps(found).items():
         growth, costed = _growth(key, points), _costed(points)
-        if growth is not None and all(numbers(group, column) for group in costed.values()):
+        if growth is None or (column in TIMES and growth.time is None):
+            continue
+        if all(numbers(group, column) for group in costed.values()):
             made.append(_law(growth, costed, column))
     return made
 
@@ -96,6 +100,7 @@ def with_exponents(found: Sequence[Summary]) -> list[Summary]:
         (growth.model, growth.sampler): {
             f"{factor}_exponent{suffix}": bound
             for factor, exponent in (("time", growth.time), ("evaluations", growth.evaluations))
+            if exponent is not None
             for suffix, bound in zip(("", "_low", "_high"), astuple(exponent), strict=True)
         }
         for growth in growths(found)
@@ -160,6 +165,7 @@ def _growth(key: tuple[str, str, str], points: Points) -> Growth | None:
         return Interval(*diagnostics.exponent_interval(np.array(list(costed), float), costs))
 
     model, parameter, sampler = key
+    is_scattered = is_spread(cell for group in costed.values() for cell in group)
     return Growth(
         model=model,
         parameter=parameter,
@@ -169,6 +175,6 @@ def _growth(key: tuple[str, str, str], points: Points) -> Growth | None:
         n_points=len(costed),
         n_unreliable=sum(any(s.status == "unreliable" for s in g) for g in costed.values()),
         n_uncosted=len(points) - len(costed),
-        time=exponent("ms_per_ess"),
         evaluations=exponent("evaluations_per_ess"),
+        time=None if is_scattered else exponent("ms_per_ess"),
     )

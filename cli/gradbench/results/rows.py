@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 
 from gradbench.measure.result import COSTED
-from gradbench.results.summary import Summary, numbers
+from gradbench.results.summary import Summary, hosts, is_spread, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -25,7 +25,7 @@ class Row:
     ``lone_z`` stands where there is but one replicate: the largest error of a known mean in
     standard errors that its ESS claims, and what chance allows. ``diverged`` and ``saturated`` are
     shares of the kept transitions. What it took to the goal of b² is a median over replicates,
-    infinity where it was not reached.
+    infinity where it was not reached. ``hosts`` tell the machines that it ran on from others.
     """
 
     model: str
@@ -61,20 +61,22 @@ class Row:
     start: str
     start_span: float | None
     is_elsewhere: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 def rows(found: Iterable[Summary]) -> list[Row]:
     """Return one row per model and sampler: models in order, samplers by cost, dashes after them.
 
     Those made elsewhere come after those measured here, by their evaluations, and approximations
-    last, by the time they took.
+    last, by the time they took. So do all go by their evaluations that ran on several machines.
     """
     table: list[Row] = []
     for _, of_model in groupby(found, key=lambda s: s.model):
         samplers: dict[str, list[Summary]] = {}
         for summary in of_model:
             samplers.setdefault(summary.sampler, []).append(summary)
-        table.extend(sorted((_row(group) for group in samplers.values()), key=_by_cost))
+        cost = _by_evaluations if is_spread(chain(*samplers.values())) else _by_cost
+        table.extend(sorted((_row(group) for group in samplers.values()), key=cost))
     return table
 
 
@@ -124,6 +126,7 @@ def _row(group: Sequence[Summary]) -> Row:
         start=next((s.start for s in group if s.start is not None), first.init),
         start_span=max(numbers(group, "start_span"), default=None),
         is_elsewhere=first.is_elsewhere,
+        hosts=hosts(group),
     )
 
 
@@ -184,11 +187,19 @@ def _lone_z(group: Sequence[Summary]) -> tuple[float, float] | None:
 
 
 def _by_cost(row: Row) -> tuple[bool, bool, float]:
+    price = row.evaluations_per_ess if row.is_elsewhere else row.ms_per_ess
+    return _by(row, price)
+
+
+def _by_evaluations(row: Row) -> tuple[bool, bool, float]:
+    return _by(row, row.evaluations_per_ess)
+
+
+def _by(row: Row, price: Interval | None) -> tuple[bool, bool, float]:
     is_approximate = row.status == "approximate"
     if is_approximate:
         cost = (row.warmup_s or 0.0) + (row.sampling_s or 0.0)
     else:
-        price = row.evaluations_per_ess if row.is_elsewhere else row.ms_per_ess
         cost = math.inf if price is None else price.estimate
     return is_approximate, row.is_elsewhere, cost
 

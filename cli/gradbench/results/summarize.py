@@ -13,12 +13,21 @@ from gradbench.draws import FloatArray
 from gradbench.measure import statuses
 from gradbench.measure.bare import Bare
 from gradbench.measure.density_check import DensityCheck
-from gradbench.measure.result import COSTED, CellResult, Elsewhere, Measured, by_sampler, counted
+from gradbench.measure.result import (
+    COSTED,
+    CellResult,
+    Elsewhere,
+    Measured,
+    Node,
+    by_sampler,
+    counted,
+)
 from gradbench.results.agreement import between_samplers
 from gradbench.results.curves import with_errors
 from gradbench.results.growth import with_exponents
 from gradbench.results.parameters import or_ranks, parameter_columns, smallest_ess
 from gradbench.results.replicates import against_reference, agreement
+from gradbench.results.store import Stored
 from gradbench.results.summary import Summary, number
 from gradbench.results.times import GOAL, with_times
 
@@ -32,6 +41,7 @@ def summarize(
     *,
     gates: Gates = Gates(),  # noqa: B008 - frozen
     ess_goal: int = GOAL,
+    host: str | None = None,
 ) -> list[Summary]:
     """Return one summary per cell, in the cells' order.
 
@@ -39,7 +49,8 @@ def summarize(
     contradict the claimed ESS, all its costed cells become biased or overstated. So is whether the
     replicates agree; where they don't, none of them converged. A model's samplers are then compared
     with each other: those that differ from what the others agree on become disagrees. Exponents are
-    those of a sweep's cells together. Times are to ``ess_goal`` effective draws.
+    those of a sweep's cells together. Times are to ``ess_goal`` effective draws. ``host`` tells the
+    run's own machine.
     """
     checked = {check.model: check for check in checks}
     models: dict[str, list[CellResult]] = {}
@@ -50,11 +61,17 @@ def summarize(
         for model, of_one in models.items()
         for result, summary in zip(
             of_one,
-            of_model(of_one, checked.get(model), gates=gates, n_models=len(models)),
+            of_model(of_one, checked.get(model), gates=gates, n_models=len(models), host=host),
             strict=True,
         )
     }
     return as_a_run([done[result.cell.id] for result in results], ess_goal)
+
+
+def of_stored(run: Stored, ess_goal: int = GOAL) -> list[Summary]:
+    """Return one summary per cell of a run, as ``summarize`` does."""
+    gates, host = run.benchmark.gates, run.machine.get("host")
+    return summarize(run.results, run.checks, gates=gates, ess_goal=ess_goal, host=host)
 
 
 def as_a_run(found: Sequence[Summary], ess_goal: int = GOAL) -> list[Summary]:
@@ -64,7 +81,12 @@ def as_a_run(found: Sequence[Summary], ess_goal: int = GOAL) -> list[Summary]:
 
 
 def of_model(
-    results: Sequence[CellResult], check: DensityCheck | None, *, gates: Gates, n_models: int
+    results: Sequence[CellResult],
+    check: DensityCheck | None,
+    *,
+    gates: Gates,
+    n_models: int,
+    host: str | None,
 ) -> list[Summary]:
     """Return one summary per cell of a model, without exponents; times are to ``GOAL`` draws.
 
@@ -73,6 +95,7 @@ def of_model(
         check: its density check, if one was made.
         gates: when a result is not trusted.
         n_models: of the run.
+        host: the run's own machine.
     """
     done: dict[str, Summary] = {}
     believed: dict[tuple[str, str], list[Measured]] = {}
@@ -80,7 +103,7 @@ def of_model(
         group = statuses.existing(replicates)
         shared = (against_reference(group), agreement(replicates, gates))
         for result in group:
-            summary = _summary(result, check)
+            summary = _summary(result, check, host)
             for said in shared:
                 summary = said.added_to(summary)
             done[result.cell.id] = summary
@@ -95,8 +118,9 @@ def of_model(
     return with_errors(results, with_times(found, GOAL))
 
 
-def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
-    cell = result.cell
+def _summary(result: CellResult, check: DensityCheck | None, host: str | None) -> Summary:
+    cell, node, evaluation = result.cell, result.node, _evaluation(result, check)
+    is_here = result.measured is not None and not cell.is_elsewhere
     bare = Summary(
         model=cell.model,
         sampler=cell.sampler,
@@ -114,12 +138,31 @@ def _summary(result: CellResult, check: DensityCheck | None) -> Summary:
         sampler_use=cell.sampler_use,
         default_options=", ".join(cell.defaults) or None,
         **({} if check is None else _density(check, cell.sampler)),
+        **({} if evaluation is None else _bare(evaluation)),
+        **({"host": host if is_here else None} if node is None else _node(node)),
     )
     if result.measured is None:
         return bare
     (judged,) = counted([result.measured])
-    costs = _costs(judged, None if check is None else check.bare) if result.status in COSTED else {}
+    costs = _costs(judged, evaluation) if result.status in COSTED else {}
     return replace(bare, **_columns(result.measured, judged), **costs)
+
+
+def _evaluation(result: CellResult, check: DensityCheck | None) -> Bare | None:
+    """Return what a bare evaluation cost where a cell ran, None where that isn't known."""
+    if result.node is not None:
+        return result.node.bare
+    return None if check is None else check.bare
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "host": node.host,
+        "cores": ", ".join(map(str, node.cores)) or None,
+        "co_run": node.n_busy,
+        "block": node.block,
+        "other_versions": node.other_versions or None,
+    }
 
 
 def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
@@ -130,11 +173,10 @@ def _density(check: DensityCheck, sampler: str) -> dict[str, Any]:
         "density_signature": check.signature,
         "density_note": check.notes.get(sampler),
         "density_findings": "; ".join(check.findings) or None,
-        **({} if check.bare is None else _bare(check.bare)),
     }
 
 
-def _bare(bare: Bare) -> dict[str, float | None]:
+def _bare(bare: Bare) -> dict[str, Any]:
     return {
         "logdensity_s": bare.logdensity_s,
         "batched_logdensity_s": bare.batched_s,

@@ -32,6 +32,10 @@ class Summary:
     ``b2`` is the squared error of the worst parameter's mean or second moment at the run's end, in
     units of one independent draw's, compared with ``b2_against``; ``evaluations_to_b2_goal`` and
     ``seconds_to_b2_goal`` are what it took until that stayed below 0.01, None where it never did.
+    ``host`` tells the machine from others. ``cores`` to ``other_versions`` are of cells that ran on
+    a cluster: which cores they were held to, on how many cells ran there at most meanwhile
+    (``co_run``, their own among them), in which block, and what had another version there than on
+    the client.
     """
 
     model: str
@@ -140,6 +144,11 @@ class Summary:
     b2_against: str | None = None
     evaluations_to_b2_goal: float | None = None
     seconds_to_b2_goal: float | None = None
+    host: str | None = None
+    cores: str | None = None
+    co_run: int | None = None
+    block: str | None = None
+    other_versions: str | None = None
 
     @property
     def place(self) -> Place:
@@ -174,6 +183,24 @@ def only(found: Sequence[Summary], labels: Sequence[str]) -> list[Summary]:
         if not of_models.isdisjoint({summary.model, split(summary.model)[0]})
         and not of_samplers.isdisjoint({summary.sampler, split(summary.sampler)[0]})
     ]
+
+
+def by_model(found: Iterable[Summary]) -> dict[str, list[Summary]]:
+    """Return the cells of each model, by its label."""
+    models: dict[str, list[Summary]] = {}
+    for summary in found:
+        models.setdefault(summary.model, []).append(summary)
+    return models
+
+
+def is_spread(found: Iterable[Summary]) -> bool:
+    """Return whether cells ran on several machines, whose times are not each other's."""
+    return len(hosts(found)) > 1
+
+
+def hosts(found: Iterable[Summary]) -> frozenset[str]:
+    """Return what tells the machines that cells were measured on from others."""
+    return frozenset(s.host for s in found if s.host is not None and s.sampling_s is not None)
 
 
 def numbers(group: Iterable[Summary], column: str) -> list[float]:

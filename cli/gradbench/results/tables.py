@@ -240,7 +240,13 @@ def _hash(text: str) -> str:
 
 def _columns(run: Outline, model: str, results: Sequence[CellResult]) -> dict[str, str]:
     """Return the columns of a model's summaries, as a ``Table`` has them."""
-    found = of_model(results, run.check(model), gates=run.benchmark.gates, n_models=len(run.cells))
+    found = of_model(
+        results,
+        run.check(model),
+        gates=run.benchmark.gates,
+        n_models=len(run.cells),
+        host=run.machine.get("host"),
+    )
     return {name: _column([getattr(summary, name) for summary in found]) for name in NAMES}
 
 

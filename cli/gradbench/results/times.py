@@ -8,7 +8,7 @@ import numpy as np
 
 from gradbench.measure.result import COSTED
 from gradbench.results.rows import is_priced
-from gradbench.results.summary import Summary, numbers
+from gradbench.results.summary import Summary, by_model, is_spread, numbers
 from gradbench.stats import diagnostics
 
 GOAL = 1000  # effective draws, where nobody asks for another number
@@ -122,9 +122,14 @@ def _ties(lines: Lines, leader: str, n: float) -> Iterator[str]:
 
 
 def _priced(found: Iterable[Summary]) -> dict[str, dict[str, list[Line]]]:
-    """Return, per model and sampler measured here that has a price, its replicates' lines."""
+    """Return, per model and sampler measured here that has a price, its replicates' lines.
+
+    Of a model whose cells ran on several machines there are none: their seconds can't be one line.
+    """
     models: dict[str, dict[str, list[Line]]] = {}
-    for group in _grouped(summary for summary in found if not summary.is_elsewhere):
+    here = [summary for summary in found if not summary.is_elsewhere]
+    spread = {model for model, group in by_model(here).items() if is_spread(group)}
+    for group in _grouped(summary for summary in here if summary.model not in spread):
         if is_priced(group) and (made := [line for _, line in _lines(group)]):
             models.setdefault(group[0].model, {})[group[0].sampler] = made
     return models

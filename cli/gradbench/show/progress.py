@@ -110,18 +110,19 @@ class Line:
 
     def compiling(self, model: str, sampler: str) -> None:
         """Show that a model is compiled for a sampler."""
-        self._doing(f"compiling {model} {sampler}".rstrip())
+        self.doing(f"compiling {model} {sampler}".rstrip())
 
     def sampling(self, cell: Cell) -> None:
         """Show that a cell runs."""
-        self._doing(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
+        self.doing(f"{cell.model} {cell.sampler} #{cell.replicate + 1}")
 
     def finished(self, n: int = 1) -> None:
         """Count n more cells as done."""
         self._n_finished += n
         self._show()
 
-    def _doing(self, words: str) -> None:
+    def doing(self, words: str) -> None:
+        """Show what is under way, in words."""
         self._words = words
         self._show()
 

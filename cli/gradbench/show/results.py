@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from gradbench.results.curves import GOAL
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
-from gradbench.results.summary import Summary
+from gradbench.results.summary import Summary, hosts
 from gradbench.results.times import Lead, leads
 from gradbench.show.console import Column, bare_table, console, fitted, item, significant
 from gradbench.show.overview import overview
@@ -34,9 +34,10 @@ ONE_BALL = frozenset({"map", "model"})  # inits that put all runs into one place
 
 
 SAMPLER: Column[Row] = Column("sampler", lambda row: row.sampler, 9, "left")
+EVALUATIONS: Column[Row] = Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6)
 COLUMNS: tuple[Column[Row], ...] = (
     Column("worst\nms/ESS", lambda row: _estimate(row.worst_ms_per_ess), 2),
-    Column("evals\n/ESS", lambda row: _estimate(row.evaluations_per_ess), 6),
+    EVALUATIONS,
     Column("ESS", lambda row: significant(row.ess), 7),
     Column("warm-up +\nsampling s", lambda row: _phases(row.warmup_s, row.sampling_s), 1),
     # Whoever runs a model once pays it, and it may be a thousand times the sampling.
@@ -66,11 +67,12 @@ class Section:
     @property
     def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
+        is_spread = _is_spread(self.rows)  # then evaluations come first
         return [
             *_points(self.rows),
             SAMPLER,
             *_costs(self.rows),
-            *COLUMNS,
+            *(column for column in COLUMNS if column is not EVALUATIONS or not is_spread),
             *_weighed(self.rows),
             *_errors(self.rows),
         ]
@@ -136,7 +138,8 @@ def outcome(done: Outcome, benchmark: Benchmark, *, to_stderr: bool) -> None:
     stderr.print(f"results: {done.folder}", soft_wrap=True)
     if done.is_interrupted:
         stderr.print(
-            f"interrupted; finish it with: gradbench run --resume {done.folder}", soft_wrap=True
+            f"{done.lost or 'interrupted'}; finish it with: gradbench run --resume {done.folder}",
+            soft_wrap=True,
         )
 
 
@@ -166,12 +169,21 @@ def _points(found: Sequence[Row]) -> list[Column[Row]]:
 
 def _costs(found: Sequence[Row]) -> list[Column[Row]]:
     """Return the columns of the price and, where it was asked for, of the time to so much ESS."""
-    price = Column("ms/ESS\n[95 % CI]", _price, 9)
-    goal = found[0].ess_goal
-    if goal is None:
-        return [price]
-    head = f"s to {count(goal)}\nworst ESS"
-    return [price, Column(head, lambda row: with_interval(row.seconds_to_ess_goal), 5)]
+    timed = [Column("ms/ESS\n[95 % CI]", _price, 9)]
+    if (goal := found[0].ess_goal) is not None:
+        head = f"s to {count(goal)}\nworst ESS"
+        timed += [Column(head, lambda row: with_interval(row.seconds_to_ess_goal), 5)]
+    if not _is_spread(found):
+        return timed
+    counted: Column[Row] = Column(
+        "evals/ESS\n[95 % CI]", lambda row: with_interval(row.evaluations_per_ess), 10
+    )
+    return [counted, *(replace(column, rank=column.rank - 6) for column in timed)]
+
+
+def _is_spread(found: Sequence[Row]) -> bool:
+    """Return whether the rows of a table ran on several machines."""
+    return len({host for row in found for host in row.hosts}) > 1
 
 
 def _weighed(found: Sequence[Row]) -> list[Column[Row]]:
@@ -274,6 +286,7 @@ def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Sum
     ]
     lines += _counted(cells)
     if here := [cell for cell in cells if not cell.is_elsewhere]:
+        lines += _cluster(here)
         lines.append(_density(here))
     lines += [line for cell in cells if cell.is_elsewhere for line in _elsewhere(cell)]
     lines += [_reason(row, at(row.model)) for row in found if row.reason]
@@ -396,14 +409,13 @@ def _growth(growth: Growth) -> str:
         + (f", {growth.n_unreliable} of them unreliable" if growth.n_unreliable else ""),
     ]
     basis += [f"{growth.n_uncosted} without a cost left out"] if growth.n_uncosted else []
-    evaluations, time = (
-        f"{name}^{e.estimate:z.2f} [{e.low:z.2f}, {e.high:z.2f}]"
-        for e in (growth.evaluations, growth.time)
+    powers = {"evaluations": growth.evaluations, "time": growth.time}
+    said = ", ".join(
+        f"{name}^{e.estimate:z.2f} [{e.low:z.2f}, {e.high:z.2f}] in {what}"
+        for what, e in powers.items()
+        if e is not None
     )
-    return (
-        f"cost of {growth.sampler} grows as {evaluations} in evaluations, {time} in time"
-        f" ({'; '.join(basis)})"
-    )
+    return f"cost of {growth.sampler} grows as {said} ({'; '.join(basis)})"
 
 
 def _elsewhere(cell: Summary) -> list[str]:
@@ -422,11 +434,16 @@ def _elsewhere(cell: Summary) -> list[str]:
 
 
 def _sentence(contest: Contest, at: str) -> str:
+    fewer = (
+        f"{contest.best} needs {with_interval(contest.evaluations)} times fewer evaluations than"
+        f" {contest.other}{at}"
+    )
+    if contest.is_spread:
+        if contest.time is None:
+            return f"{fewer}; they have no block in common for their times"
+        return f"{fewer}, and {with_interval(contest.time)} times less time within blocks"
     if contest.time is None:
-        return (
-            f"{contest.best} needs {with_interval(contest.evaluations)} times fewer evaluations"
-            f" than {contest.other}{at}, which was made elsewhere: its time isn't compared"
-        )
+        return f"{fewer}, which was made elsewhere: its time isn't compared"
     if contest.time.low <= 1 <= contest.time.high:
         return (
             f"no clear difference in time between {contest.best} and {contest.other}{at}:"
@@ -436,6 +453,34 @@ def _sentence(contest: Contest, at: str) -> str:
         f"{contest.best} is {with_interval(contest.time)} times cheaper than {contest.other}{at}"
         f" in time, {with_interval(contest.evaluations)} times in evaluations"
     )
+
+
+def _cluster(cells: Sequence[Summary]) -> list[str]:
+    """Return where cells ran that ran on a cluster, and what that says of their times."""
+    blocks = {cell.block for cell in cells if cell.block is not None}
+    if not blocks:
+        return []
+    n_hosts = len(hosts(cells))
+    ran = f"ran on a cluster, in {_plural(len(blocks), 'block')} on {_plural(n_hosts, 'machine')}"
+    lines = [ran]
+    if n_hosts > 1:
+        lines = [
+            f"{ran}: times of one are not those of another, so evaluations come first, and times"
+            " are compared within blocks only"
+        ]
+    busy = [n for cell in cells if (n := cell.co_run) is not None and n > cell.threads]
+    if busy:
+        lines.append(
+            f"co-run: while {len(busy)} of {len(cells)} cells ran, others did on the same machine,"
+            f" on {max(busy)} cores at most: they share its memory, and take longer than alone"
+        )
+    other = {cell.other_versions for cell in cells if cell.other_versions}
+    return [*lines, *(f"some cells ran with other versions: {said}" for said in sorted(other))]
+
+
+def _plural(n: int, what: str) -> str:
+    """Return a number of things, in the plural if need be."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _density(cells: Sequence[Summary]) -> str:

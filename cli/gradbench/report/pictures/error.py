@@ -10,6 +10,7 @@ from gradbench.results.curves import GOAL, Point, points
 from gradbench.show.console import significant
 
 NAME = "error"
+STEP = 1.02  # between the costs of two points that are drawn: one or two pixels
 Y = Axis("b2", "b² of the worst parameter")
 WEIGHED = Axis("density_equivalents", "log-densities' worth of work, warm-up included")
 COUNTED = Axis("evaluations", "evaluations, warm-up included")
@@ -32,7 +33,8 @@ def picture(material: Material) -> Picture | None:
     ends = {str(row["label"]): float(row["b2"] or 0) for row in rows}
     drawn = sorted(ends, key=lambda name: ends[name])[:MOST_LINES]
     order = material.ordered(drawn, last)
-    rows = [row for label in order for row in rows if row["label"] == label]
+    by_label = {label: [row for row in rows if row["label"] == label] for label in order}
+    rows = [row for of_one in by_label.values() for row in _apart(of_one, x.column)]
     n_points = {label: sum(row["label"] == label for row in rows) for label in _labels(rows)}
     followed = [row for row in rows if n_points[str(row["label"])] > 1]
     lone = [row for row in rows if n_points[str(row["label"])] == 1]
@@ -61,6 +63,17 @@ def _is_drawn(row: Drawn, column: str) -> bool:
         isinstance(value := row[name], float) and math.isfinite(value) and value > 0
         for name in (column, "b2", "b2_low", "b2_high")
     )
+
+
+def _apart(rows: list[Drawn], column: str) -> list[Drawn]:
+    """Return the points of a line without those that would fall on the one before; ends stay."""
+    kept, drawn_at = [], 0.0
+    for row in rows:
+        at = float(row[column] or 0)
+        if at > STEP * drawn_at or row is rows[-1]:
+            kept.append(row)
+            drawn_at = at
+    return kept
 
 
 def _labels(rows: list[Drawn]) -> list[str]:

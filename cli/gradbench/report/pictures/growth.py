@@ -78,10 +78,11 @@ def _reading(grown: dict[str, list[Law]]) -> str:
     told = []
     for law in grown["evaluations_per_ess"] or grown["ms_per_ess"]:
         growth = law.growth
-        power, time = growth.evaluations, growth.time
-        told.append(
-            f"{growth.sampler} as {growth.parameter}^{power.estimate:z.2f}"
-            f" [{power.low:z.2f}, {power.high:z.2f}] in evaluations,"
-            f" ^{time.estimate:z.2f} [{time.low:z.2f}, {time.high:z.2f}] in time"
+        powers = {"evaluations": growth.evaluations, "time": growth.time}
+        said = ", ".join(
+            f"^{power.estimate:z.2f} [{power.low:z.2f}, {power.high:z.2f}] in {what}"
+            for what, power in powers.items()
+            if power is not None
         )
+        told.append(f"{growth.sampler} as {growth.parameter}{said}")
     return f"Costs grow: {'; '.join(told)}; points are measured, lines and bands fitted."

@@ -1,0 +1,1 @@
+"""Blocks of cells on the workers of a Dask cluster; this side alone writes what they give."""
