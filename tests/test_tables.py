@@ -99,6 +99,23 @@ def test_a_table_with_another_number_is_damaged(folder: Path) -> None:
     assert kept.read_text() == before
 
 
+@pytest.mark.parametrize("gone", ["two.columns", "two.parameters.csv", "two.ess.json", "written"])
+def test_what_a_killed_process_left_is_enough(folder: Path, gone: str) -> None:
+    """Whichever file it did not come to write, the next one writes, and the CSV files are whole."""
+    kept = folder / "tables" / gone
+    before = {
+        file: file.read_text() for file in (folder / "results.csv", folder / "parameters.csv")
+    }
+    side = repr(sides.of_folder(str(folder)))
+    kept.unlink()
+    for file in before:
+        file.unlink()
+    assert repr(sides.of_folder(str(folder))) == side
+    tables.write(store.outline(folder))
+    assert {file: file.read_text() for file in before} == before
+    assert kept.exists()
+
+
 def test_csv_files_are_written_where_something_changed(folder: Path) -> None:
     """They are left alone where they say what they should; one that is gone or edited is not."""
 

@@ -168,7 +168,8 @@ class Shelf:
             StoreError: a file of a cell is damaged.
         """
         n = len(self.run.cells[self.model])
-        if (kept := self._read(COLUMNS)) is not None and self.file(ROWS).is_file():
+        is_whole = all(self.file(suffix).is_file() for suffix in (ROWS, ESS))
+        if is_whole and (kept := self._read(COLUMNS)) is not None:
             return Table(self.model, n, dict(line.split(" ", 1) for line in kept.splitlines()))
         results = self.run.results(self.model)
         columns = _columns(self.run, self.model, results)
