@@ -352,7 +352,7 @@ def disturbed(
         while done < n and (folder is None or not is_whole(folder)):
             cluster.start()
             run, folder = started(cluster.folder, "small", address or cluster.address, folder)
-            while done < n and wait_at_most(run, rng.uniform(0.5, 5)):
+            while done < n and wait_at_most(run, rng.uniform(0.5, 15 if ends_run else 5)):
                 fault(run.pid)
                 done += 1
                 if ends_run:
