@@ -294,7 +294,7 @@ def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     def fault(_: int) -> None:
         with suppress(OSError), (place / "filling").open("wb") as file:
             while True:
-                file.write(bytes(2**16))
+                file.write(bytes(2**12))  # a page: nothing is to fit any more
                 file.flush()
 
     cluster.stop()
