@@ -294,7 +294,7 @@ def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
     def fault(_: int) -> None:
         with suppress(OSError), (place / "filling").open("wb") as file:
             while True:
-                file.write(bytes(2**16))
+                file.write(bytes(2**12))  # a page: nothing is to fit any more
                 file.flush()
 
     cluster.stop()
@@ -352,7 +352,7 @@ def disturbed(
         while done < n and (folder is None or not is_whole(folder)):
             cluster.start()
             run, folder = started(cluster.folder, "small", address or cluster.address, folder)
-            while done < n and wait_at_most(run, rng.uniform(0.5, 5)):
+            while done < n and wait_at_most(run, rng.uniform(0.5, 15 if ends_run else 5)):
                 fault(run.pid)
                 done += 1
                 if ends_run:

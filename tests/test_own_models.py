@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -632,6 +633,23 @@ def test_a_whole_copy_is_run(
     (folder / "cells" / f"{found['mine-lost'].cell.id}.json").unlink()
     assert gradbench("run", "--resume", folder, "--quiet").returncode == 1
     assert len(store.read(folder).results) == 4
+
+
+@needs_posteriordb
+def test_a_posterior_travels_whole(database: Path, tmp_path: Path) -> None:
+    """The files that a posterior needs on another machine are all that loading it takes."""
+    source = models.find("posteriordb:mine-data", Path(), database=str(database)).pinned
+    copy = tmp_path / "elsewhere"
+    for path in models.carried(source):
+        there = copy / path.relative_to(database)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(path.read_bytes())
+    shutil.rmtree(database)
+    moved = models.Source(copy / "posteriors" / "mine-data.json", digest=source.digest)
+    program, reference = posteriordb.load(moved.path)
+    assert models.fingerprint(moved) == source.digest
+    assert (program.code, program.data) == (PROGRAM, DATA)
+    assert reference is not None
 
 
 @needs_posteriordb

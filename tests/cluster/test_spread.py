@@ -102,7 +102,7 @@ def test_a_table_says_where_it_ran() -> None:
     assert where.startswith("ran on a cluster, in 2 blocks on 2 machines: times of one are not")
     (shared,) = (line for line in section.lines if line.startswith("co-run"))
     assert "12 of 12 cells" in shared
-    assert "3 cores at most" in shared
+    assert "3 at a time at most" in shared
 
 
 def test_one_machine_of_a_cluster_is_like_any_other() -> None:

@@ -18,7 +18,7 @@ from gradbench.results.curves import GOAL
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
 from gradbench.results.rows import Row, rows
-from gradbench.results.summary import Summary, hosts
+from gradbench.results.summary import Summary, is_spread
 from gradbench.results.times import Lead, leads
 from gradbench.show.console import Column, bare_table, console, fitted, item, significant
 from gradbench.show.overview import overview
@@ -460,19 +460,21 @@ def _cluster(cells: Sequence[Summary]) -> list[str]:
     blocks = {cell.block for cell in cells if cell.block is not None}
     if not blocks:
         return []
-    n_hosts = len(hosts(cells))
-    ran = f"ran on a cluster, in {_plural(len(blocks), 'block')} on {_plural(n_hosts, 'machine')}"
+    n_machines = len({cell.host for cell in cells if cell.host is not None})
+    ran = (
+        f"ran on a cluster, in {_plural(len(blocks), 'block')} on {_plural(n_machines, 'machine')}"
+    )
     lines = [ran]
-    if n_hosts > 1:
+    if is_spread(cells):
         lines = [
             f"{ran}: times of one are not those of another, so evaluations come first, and times"
             " are compared within blocks only"
         ]
-    busy = [n for cell in cells if (n := cell.co_run) is not None and n > cell.threads]
-    if busy:
+    timed = [cell for cell in cells if cell.sampling_s is not None]
+    if busy := [n for cell in timed if (n := cell.co_run) is not None and n > cell.threads]:
         lines.append(
-            f"co-run: while {len(busy)} of {len(cells)} cells ran, others did on the same machine,"
-            f" on {max(busy)} cores at most: they share its memory, and take longer than alone"
+            f"co-run: while {len(busy)} of {len(timed)} cells ran, others did on the same machine,"
+            f" {max(busy)} at a time at most: they share its memory, and take longer than alone"
         )
     other = {cell.other_versions for cell in cells if cell.other_versions}
     return [*lines, *(f"some cells ran with other versions: {said}" for said in sorted(other))]
