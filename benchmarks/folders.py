@@ -1,11 +1,14 @@
 """What a folder of very many cells costs: to append to, to show, to resume, to compare.
 
 Cells are made up, fifty parameters each, ten replicates of twenty samplers; nothing is sampled.
-``python benchmarks/folders.py --cells 100000`` takes half an hour and six gigabytes of disk.
+``python benchmarks/folders.py --cells 100000`` takes half an hour and sixteen gigabytes of disk;
+with ``--folders DIR`` the folders are kept there, and used again.
 """
 
 import argparse
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,30 +30,53 @@ from gradbench.timing import Duration, Timing
 
 N_SAMPLERS, N_REPLICATES, N_PARAMETERS = 20, 10, 50
 N_CHAINS, N_DRAWS = 4, 500
+N_APPENDED = 500
+NAMES = ("one", "other")
 MIB = 2**10  # of a peak in KiB
 
 
 def main() -> None:
-    """Make a folder, and print what is done with it, with times and peak memory."""
+    """Make two folders, and print what is done with them, with times and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=2000)
+    parser.add_argument("--folders", type=Path, help="where they are kept, and used again")
+    parser.add_argument("--make", choices=NAMES, help="make this one there, and nothing else")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder, other = (made(Path(place), asked.cells, name) for name in ("one", "other"))
-        print("| what | s | peak MiB |\n|---|---|---|")
-        for what, words in {
-            "resume, tables not there": ["run", "--resume", folder, "--quiet"],
-            "resume": ["run", "--resume", folder, "--quiet"],
-            "the same of another": ["run", "--resume", other, "--quiet"],
-            "show": ["show", folder],
-            "compare": ["compare", folder, other],
-        }.items():
-            spent_s, peak = called(words)
-            print(f"| {what} | {spent_s:.1f} | {peak / MIB:.0f} |", flush=True)
+    if asked.make:
+        made(asked.folders, asked.cells, asked.make)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        told(asked.folders or Path(scratch), asked.cells)
 
 
-def made(place: Path, n_cells: int, name: str) -> str:
-    """Return the folder of a run of made-up cells; print what appending to it costs."""
+def told(place: Path, n_cells: int) -> None:
+    """Print what is done with the folders there, which are made first where need be."""
+    for name in NAMES:
+        if not (place / name).is_dir():
+            # In a process of its own: a child's peak is at least what its parent had.
+            words = ["--cells", str(n_cells), "--folders", str(place), "--make", name]
+            subprocess.run([sys.executable, __file__, *words], check=True)
+    folder, other = (str(next((place / name).iterdir())) for name in NAMES)
+    for path in (folder, other):
+        shutil.rmtree(Path(path) / "tables", ignore_errors=True)
+    print("| what | s | of these CPU | peak MiB |\n|---|---|---|---|")
+    for what, words in {
+        "resume, tables not there": ["run", "--resume", folder, "--quiet"],
+        "the same of another": ["run", "--resume", other, "--quiet"],
+        "resume": ["run", "--resume", folder, "--quiet"],
+        "show": ["show", folder],
+        "show --only m0": ["show", folder, "--only", "m0"],
+        "show --parquet": ["show", folder, "--parquet", str(place / "results.parquet")],
+        "compare": ["compare", folder, other],
+    }.items():
+        spent_s, cpu_s, peak = called(words)
+        print(f"| {what} | {spent_s:.1f} | {cpu_s:.1f} | {peak / MIB:.0f} |", flush=True)
+    with tempfile.TemporaryDirectory(dir=place) as empty:
+        in_turn(Path(folder), Path(empty))
+
+
+def made(place: Path, n_cells: int, name: str) -> None:
+    """Make the folder of a run of made-up cells; print what appending to it costs."""
     n_models = max(1, n_cells // (N_SAMPLERS * N_REPLICATES))
     benchmark = Benchmark.model_validate(
         {
@@ -67,24 +93,39 @@ def made(place: Path, n_cells: int, name: str) -> str:
     about = {"machine": machine.describe(), "models": execute.fingerprints(cells)}
     folder = store.create(place, benchmark, about)
     rng = np.random.default_rng(len(name))
-    values = rng.standard_normal((N_CHAINS, N_DRAWS, N_PARAMETERS))
-    found = diagnostics.compute(values, np.arange(N_CHAINS))
-    usual = measured(replace(found), running.running(values, found))
+    usual = measured(rng)
     spent_s = [_added(folder, cell, usual, rng) for cell in cells]
     share = max(1, len(cells) // 10)
     first, last = (1e3 * float(np.mean(part)) for part in (spent_s[:share], spent_s[-share:]))
     print(f"{len(cells):,} cells appended, {first:.2f} ms each of the first tenth, {last:.2f} last")
-    return str(folder.path)
 
 
-def measured(found: diagnostics.Diagnostics, followed: running.Running) -> Measured:
+def in_turn(full: Path, empty: Path) -> None:
+    """Print what a cell costs that is appended to a folder, and to an empty one, in turn."""
+    rng = np.random.default_rng(0)
+    usual = measured(rng)
+    (empty / "cells").mkdir(parents=True)
+    spent_s: dict[Path, list[float]] = {full: [], empty: []}
+    for cell in planning.cells(store.outline(full).benchmark)[:N_APPENDED]:
+        for path, spent in spent_s.items():
+            spent.append(_added(RunFolder(path), replace(cell, model="new"), usual, rng))
+    for file in (full / "cells").glob("new-*"):
+        file.unlink()
+    here, there = (1e3 * float(np.median(spent)) for spent in spent_s.values())
+    print(f"in turn: {here:.2f} ms for a cell more, {there:.2f} in an empty folder (medians)")
+
+
+def measured(rng: np.random.Generator) -> Measured:
     """Return a run of which only the moments will differ."""
+    values = rng.standard_normal((N_CHAINS, N_DRAWS, N_PARAMETERS))
+    found = diagnostics.compute(values, np.arange(N_CHAINS))
     second = Duration(1.0, 1.0)
     return Measured(
         timing=Timing(Duration(), second, second),
         evaluations=Evaluations(n_grad_warmup=4000, n_grad_sampling=4000),
         parameters=tuple(f"x[{i}]" for i in range(N_PARAMETERS)),
-        diagnostics=found, running=followed, reference=None, reference_source=None,
+        diagnostics=found, running=running.running(values, found),
+        reference=None, reference_source=None,
         n_chains=N_CHAINS, n_draws=N_DRAWS, is_ensemble=False, n_divergences=0,
         acceptance_rate=0.8, peak_memory_bytes=2**28, fingerprint="", backend="c",
         thread_pools={}, load=0.5, start="uniform", start_span=3.0,
@@ -101,7 +142,7 @@ def _added(
         usual,
         diagnostics=replace(found, mean=moved),
         evaluations=Evaluations(n_grad_warmup=4000, n_grad_sampling=int(rng.integers(3900, 4100))),
-        fingerprint=f"{cell.seed:x}",
+        fingerprint=f"{folder.path.parent.name}{cell.seed:x}",  # no two folders have one draw
     )
     result = CellResult(cell, "ok", "", run)
     begin = time.perf_counter()
@@ -109,8 +150,8 @@ def _added(
     return time.perf_counter() - begin
 
 
-def called(words: Sequence[str]) -> tuple[float, int]:
-    """Return the wall seconds and the peak memory, in KiB, of a command of gradbench."""
+def called(words: Sequence[str]) -> tuple[float, float, int]:
+    """Return the wall and the CPU seconds of a command of gradbench, and its peak in KiB."""
     begin = time.perf_counter()
     child = os.fork()
     if child == 0:
@@ -120,7 +161,7 @@ def called(words: Sequence[str]) -> tuple[float, int]:
     _, status, usage = os.wait4(child, 0)
     if os.waitstatus_to_exitcode(status) not in {0, 1}:
         raise SystemExit(f"gradbench {' '.join(words)}: failed")
-    return time.perf_counter() - begin, usage.ru_maxrss
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 if __name__ == "__main__":

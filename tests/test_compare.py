@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradbench.gate import compare as gate
-from gradbench.gate import rule
+from gradbench.gate import pair, rule
 from gradbench.gate.sides import Series, Side
 from gradbench.gate.verdict import Compared, Comparison, Policy
 
@@ -198,6 +198,20 @@ def test_a_loss_confined_to_one_parameter(make: Callable[..., Side]) -> None:
     row = only(gate.compare(base, with_worst(make(32), 2.0)))
     assert row.verdict == "regressed"
     assert "scale" in row.reason
+
+
+def test_the_worst_parameters_by_their_median(make: Callable[..., Side]) -> None:
+    """Those of the smallest medians of what is known; one of which nothing is known is none."""
+    series = make().series[FAST]
+    rng = np.random.default_rng(3)
+    worst = {f"x[{i}]": rng.lognormal(size=len(series.ess)) for i in range(9)}
+    for i, ess in enumerate(worst.values()):
+        ess[: 3 * i] = np.nan
+    medians = {name: float(np.nanmedian(ess)) for name, ess in worst.items()}
+    expected = sorted(medians, key=lambda name: medians[name])[: rule.N_WORST]
+    worst["unknown"] = np.full(len(series.ess), np.nan)
+    assert pair.worst_parameters(dataclasses.replace(series, worst=worst)) == expected
+    assert pair.worst_parameters(dataclasses.replace(series, worst={})) == []
 
 
 def test_a_sampler_a_little_worse_everywhere() -> None:

@@ -322,9 +322,9 @@ def test_steps_need_their_library(
 def test_releases_are_ordered_by_version(run: Path, tmp_path: Path) -> None:
     """1.10 comes after 1.9; a release is found by its name, and libraries don't mix."""
     folder = tmp_path / "history"
-    stored = store.read(run)
+    outline = store.outline(run)
     for name in ("emcee==3.1.10", "emcee==3.1.9", "zeus==1.0"):
-        history.add(stored, history.release(name), folder, library="emcee")
+        history.add(outline, history.release(name), folder, library="emcee")
     found = history.read(folder, None)
     assert {
         line: [stop.point.release for stop in stops] for line, stops in found.lines.items()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,6 +16,8 @@ from gradbench.results.parameters import parameter_rows
 from gradbench.results.rows import rows
 from gradbench.results.summarize import summarize
 from gradbench.results.summary import only
+from gradbench.results.tables import UNKNOWN, Worst
+from gradbench.results.times import GOAL
 from gradbench.show.console import text
 from gradbench.show.overview import overview, standings
 from gradbench.show.results import MAX_TABLES
@@ -82,6 +85,65 @@ def test_a_damaged_table_is_as_good_as_none(folder: Path, damage: str) -> None:
         file.write_text(damage)
     assert tables.summaries(store.outline(folder)) == expected
     assert sides.of_folder(str(folder)).series.keys() == {(s.model, s.sampler) for s in expected}
+
+
+def test_a_table_with_another_number_is_damaged(folder: Path) -> None:
+    """A file that was edited is not believed."""
+    expected = tables.summaries(store.outline(folder))
+    kept = folder / "tables" / "two.columns"
+    before = kept.read_text()
+    kept.write_text(before.replace('model ["two"]', 'model ["three"]'))
+    assert "three" in kept.read_text()
+    assert tables.summaries(store.outline(folder)) == expected
+    tables.write(store.outline(folder))
+    assert kept.read_text() == before
+
+
+@pytest.mark.parametrize("gone", ["two.columns", "two.parameters.csv", "two.ess.json", "written"])
+def test_what_a_killed_process_left_is_enough(folder: Path, gone: str) -> None:
+    """Whichever file it did not come to write, the next one writes, and the CSV files are whole."""
+    kept = folder / "tables" / gone
+    before = {
+        file: file.read_text() for file in (folder / "results.csv", folder / "parameters.csv")
+    }
+    side = repr(sides.of_folder(str(folder)))
+    kept.unlink()
+    for file in before:
+        file.unlink()
+    assert repr(sides.of_folder(str(folder))) == side
+    tables.write(store.outline(folder))
+    assert {file: file.read_text() for file in before} == before
+    assert kept.exists()
+
+
+def test_csv_files_are_written_where_something_changed(folder: Path) -> None:
+    """They are left alone where they say what they should; one that is gone or edited is not."""
+
+    def written(ess_goal: int = GOAL) -> list[bool]:
+        before = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+        tables.write(store.outline(folder), ess_goal)
+        return [file.stat().st_mtime_ns != at for file, at in zip(files, before, strict=True)]
+
+    files = [folder / "results.csv", folder / "parameters.csv"]
+    text = [file.read_text() for file in files]
+    assert written() == [False, False]
+    files[0].unlink()
+    assert written() == [True, True]
+    files[1].write_text("edited")
+    assert written() == [True, True]
+    assert [file.read_text() for file in files] == text
+    assert written(ess_goal=400) == [True, True]
+    assert ",400," in files[0].read_text()
+    assert written() == [True, True]
+    assert [file.read_text() for file in files] == text
+
+
+def test_replicates_without_a_parameter_have_none() -> None:
+    """What is kept of some replicates is told of those that are asked for, in their order."""
+    kept = Worst([0, 2], {"x": np.array([1.0, 3.0])})
+    assert kept.of([0, 2])["x"].tolist() == [1.0, 3.0]
+    assert repr(kept.of([2, 1, 0])["x"].tolist()) == "[3.0, nan, 1.0]"
+    assert UNKNOWN.of([0]) == {}
 
 
 def test_reading_writes_nothing(said: Said, folder: Path) -> None:

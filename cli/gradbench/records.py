@@ -24,14 +24,14 @@ def to_plain(value: object) -> Any:
     """
     if isinstance(value, np.generic):
         value = value.item()
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, np.ndarray):
-        value = value.tolist()
-    elif dataclasses.is_dataclass(value):
+        return to_plain(value.tolist())
+    if dataclasses.is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if value is None or isinstance(value, str | int):
-        return value
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, Mapping):

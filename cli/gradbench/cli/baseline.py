@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--replace", is_flag=True, help="Overwrite a baseline of this name.")
 def save(run: Path, name: str, replace: bool) -> None:
     """Keep RUN, a run's folder, as the baseline NAME."""
-    table.baseline(baseline.save(store.read(run), name, replace=replace))
+    table.baseline(baseline.save(store.outline(run), name, replace=replace))
 
 
 @command.command("list")

@@ -1,13 +1,13 @@
 """Results as text, to files or to stdout."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from gradbench.report import files, render, sources
 from gradbench.report.page import Report, page
-from gradbench.results import export, store
+from gradbench.results import export, parquet, store
 from gradbench.results.execute import Outcome
 from gradbench.results.summary import Summary
 
@@ -33,6 +33,26 @@ def exported(*asked: Asked) -> str:
 def of_results(found: Sequence[Summary], csv: str | None, json: str | None) -> str:
     """Write a run's CSV and JSON, as ``exported`` does."""
     return exported((csv, lambda: export.to_csv(found)), (json, lambda: export.to_json(found)))
+
+
+def require_parquet(place: Path | None) -> None:
+    """Raise where the Parquet file that is wanted can't be made, before anything is run.
+
+    Raises:
+        LibraryError: what writes it isn't installed.
+    """
+    if place is not None:
+        parquet.require()
+
+
+def tell_parquet(place: Path | None, found: Iterable[Summary]) -> None:
+    """Write results as Parquet, if that is wanted.
+
+    Raises:
+        SaveError: it can't be written.
+    """
+    if place is not None:
+        parquet.write(place, found)
 
 
 def require_page(place: str | None) -> None:

@@ -43,6 +43,14 @@ def source_options(command: Command) -> Command:
     return data(database(command))
 
 
+parquet_option = click.option(
+    "--parquet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the columns of results.csv there as Parquet.",
+)
+
+
 def ess_option(command: Command) -> Command:
     """Add the flag of how many effective draws the time is told to."""
     return click.option(

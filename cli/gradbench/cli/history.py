@@ -88,11 +88,11 @@ def add(
     The file has what a baseline has; its environment is the run's processor, system, Python and
     versions. It is printed.
     """
-    stored = store.read(run)
+    found = store.outline(run)
     here = repository.find(Path())
-    point = history.measured(stored, here, commit, folder, is_dirty=dirty)
+    point = history.measured(found, here, commit, folder, is_dirty=dirty)
     under_test = library or ("" if here is None else here.project())
-    path = history.add(stored, point, folder, library=under_test, is_new=not replace)
+    path = history.add(found, point, folder, library=under_test, is_new=not replace)
     click.echo(path)
 
 

@@ -7,8 +7,20 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import of_results, require_page, tell_page
-from gradbench.cli.flags import cluster_options, ess_option, maker, results_option
+from gradbench.cli.exports import (
+    of_results,
+    require_page,
+    require_parquet,
+    tell_page,
+    tell_parquet,
+)
+from gradbench.cli.flags import (
+    cluster_options,
+    ess_option,
+    maker,
+    parquet_option,
+    results_option,
+)
 from gradbench.cluster.connection import Cluster
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
@@ -38,6 +50,7 @@ from gradbench.show.results import outcome as show_outcome
 @results_option("The run is kept here, in NAME/TIME/.")
 @click.option("--csv", metavar="FILE", help="Write results.csv there too; - is stdout.")
 @click.option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")
+@parquet_option
 @click.option("--report", metavar="FILE", help="Make a page of the results there, with pictures.")
 @click.option("--save-draws", is_flag=True, help="Keep every cell's draws as netCDF.")
 @click.option("--skip-missing", is_flag=True, help="Leave out samplers that aren't installed.")
@@ -57,6 +70,7 @@ def command(
     root: Path,
     csv: str | None,
     json: str | None,
+    parquet: Path | None,
     report: str | None,
     save_draws: bool,
     skip_missing: bool,
@@ -84,6 +98,7 @@ def command(
         raise click.UsageError("--retry needs the run whose cells it runs again: --resume RESULTS")
     again = _statuses(retry)
     require_page(report)
+    require_parquet(parquet)
     finish_on_signals()
     if resume is not None:
         benchmark = store.outline(resume).benchmark
@@ -119,6 +134,7 @@ def command(
                 make=maker(cluster),
             )
     printed = of_results(outcome.found, csv, json)
+    tell_parquet(parquet, outcome.found)
     show_outcome(outcome, benchmark, to_stderr=bool(printed))
     click.echo(printed, nl=False)
     tell_page(report, outcome, ess)

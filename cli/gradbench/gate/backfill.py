@@ -153,7 +153,7 @@ def fill(
                     outcome = execute.start(benchmark, root, display, make=make)
             if outcome.is_interrupted:
                 return Filled(failed, is_interrupted=True)
-            run = store.read(outcome.folder)
+            run = store.outline(outcome.folder)
             path = history.add(run, point, folder, library=wanted.library, is_new=False)
             tell(f"{point.name}: {path}")
         except (InterpreterError, ModelError, SamplerError, StoreError) as error:

@@ -22,7 +22,7 @@ from gradbench.gate import compare, kept, pair, rule, sides
 from gradbench.gate.sides import Series, Side
 from gradbench.gate.words import percent
 from gradbench.results import store
-from gradbench.results.store import Stored
+from gradbench.results.store import Outline
 
 ROOT = Path("results/baselines")
 PREFIX = "baseline:"
@@ -63,7 +63,7 @@ class Baseline:
     side: Side
 
 
-def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) -> Baseline:
+def save(run: Outline, name: str, *, replace: bool = False, root: Path = ROOT) -> Baseline:
     """Keep a run as a baseline and return it.
 
     Raises:
@@ -73,10 +73,10 @@ def save(run: Stored, name: str, *, replace: bool = False, root: Path = ROOT) ->
     path = _path(name, root)
     if path.exists() and not replace:
         raise StoreError(f"{path}: already exists; use --replace to overwrite it")
-    if not run.results:
+    if not run.cells:
         raise StoreError(f"{name}: the run has no results to keep")
     resolved = loading.dump(run.benchmark)
-    account, replicates = kept.written(sides.of_run(name, run), resolved)
+    account, replicates = kept.written(sides.of_outline(name, run), resolved)
     try:
         with store.new_folder(root, name) as scratch:
             store.write(scratch / "config.yaml", resolved)

@@ -110,11 +110,14 @@ def _time_p(pairs: Sequence[Pair], sign: int = 1) -> FloatArray:
 
 
 def _worst_p(of: Sequence[tuple[Pair, str]]) -> FloatArray:
-    p = []
-    for pair, name in of:
-        base, head = pair.worst[name]
-        p.append(rank_tests.mann_whitney(head[None] - rule.WORST_TOLERANCE, base[None])[0])
-    return np.array(p)
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for i, (pair, name) in enumerate(of):
+        shapes.setdefault(tuple(map(len, pair.worst[name])), []).append(i)
+    p = np.empty(len(of))
+    for alike in shapes.values():
+        base, head = map(np.array, zip(*(of[i][0].worst[of[i][1]] for i in alike), strict=True))
+        p[alike] = rank_tests.mann_whitney(head - rule.WORST_TOLERANCE, base)
+    return p
 
 
 def _unconverged_p(pairs: Sequence[Pair]) -> FloatArray:

@@ -23,7 +23,7 @@ from gradbench.gate.baseline import NAME
 from gradbench.gate.repository import Commit, Repository, named
 from gradbench.gate.sides import Side
 from gradbench.results import store
-from gradbench.results.store import Stored
+from gradbench.results.store import Outline
 
 ROOT = Path("history")
 SUFFIX = ".txt"
@@ -183,7 +183,7 @@ class History:
 
 
 def measured(
-    run: Stored, repository: Repository | None, commit: str | None, folder: Path, *, is_dirty: bool
+    run: Outline, repository: Repository | None, commit: str | None, folder: Path, *, is_dirty: bool
 ) -> Point:
     """Return the commit that a run measured.
 
@@ -220,7 +220,9 @@ def measured(
     )
 
 
-def add(run: Stored, point: Point, folder: Path, *, library: str = "", is_new: bool = True) -> Path:
+def add(
+    run: Outline, point: Point, folder: Path, *, library: str = "", is_new: bool = True
+) -> Path:
     """Keep a run in a history and return its file.
 
     Args:
@@ -234,7 +236,7 @@ def add(run: Stored, point: Point, folder: Path, *, library: str = "", is_new: b
         StoreError: the run has nothing to keep, or the file is there.
         SaveError: it can't be written; a file of that name is as it was.
     """
-    side = sides.of_run(point.name, run)
+    side = sides.of_outline(point.name, run)
     if not side.series:
         raise StoreError("the run has no results to keep")
     account, replicates = kept.written(side, loading.dump(run.benchmark))

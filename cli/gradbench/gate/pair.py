@@ -134,12 +134,14 @@ def noise(series: Series) -> float:
 
 def worst_parameters(series: Series) -> list[str]:
     """Return the parameters with the smallest median ESS, at most ``N_WORST``."""
-    typical = {
-        name: float(np.nanmedian(ess))
-        for name, ess in series.worst.items()
-        if np.isfinite(ess).any()
-    }
-    return sorted(typical, key=lambda name: typical[name])[: rule.N_WORST]
+    if not series.worst:
+        return []
+    ess = np.sort([*series.worst.values()], axis=1)  # NaN last
+    is_known = np.isfinite(ess).any(axis=1)
+    n_known, row = (~np.isnan(ess)).sum(axis=1), np.arange(len(ess))
+    median = (ess[row, (n_known - 1) // 2] + ess[row, n_known // 2]) / 2
+    names, order = [*series.worst], np.argsort(median, kind="stable")
+    return [names[i] for i in order if is_known[i]][: rule.N_WORST]
 
 
 def by_shape(pairs: Iterable[Pair], arrays: Arrays) -> Iterator[list[Pair]]:

@@ -16,10 +16,9 @@ from gradbench.config.planning import ELSEWHERE, Cell, Key
 from gradbench.draws import FloatArray, IntArray
 from gradbench.errors import StoreError
 from gradbench.results import store
-from gradbench.results.store import Stored
+from gradbench.results.store import Outline, Stored
 from gradbench.results.summarize import of_stored
-from gradbench.results.summary import Summary
-from gradbench.results.tables import tables, worst, worst_of
+from gradbench.results.tables import UNKNOWN, shelves, worst_of
 
 IDENTITY = ("model", "sampler", "replicate", "seed", "status", "reason", "fingerprint")
 COUNTS = ("n_logp_warmup", "n_logp_sampling", "n_grad_warmup", "n_grad_sampling")
@@ -31,6 +30,7 @@ COLUMNS = (*IDENTITY, *COUNTS, "ess_geometric_mean", *CPU, *WORDS, *NUMBERS, *LA
 OPTIONAL = frozenset({"density_signature", *LATER})
 
 Setup = Mapping[str, Any]
+Said = Mapping[str, Any]  # of a cell's summary, these columns
 
 
 class Record(NamedTuple):
@@ -131,38 +131,49 @@ def simulated(setup: Setup, log_cost: FloatArray, log_time: FloatArray) -> Serie
 def of_run(name: str, run: Stored) -> Side:
     """Return the side that a run gives; its name is its folder."""
     ran = [result for result in run.results if not result.cell.is_elsewhere]
-    found = of_stored(replace(run, results=ran))
-    setups = {(s.model, s.sampler): setup(s) for s in found}
+    summaries = of_stored(replace(run, results=ran))
+    found = [{name: getattr(summary, name) for name in COLUMNS} for summary in summaries]
     config = str(Path(name) / "config.yaml")
-    series = gather(map(_record, found), setups, worst_of(ran))
-    return Side(name, series, _machine(run.machine, found), config=config)
+    series = gather(map(_record, found), _setups(found), worst_of(ran))
+    machine = _machine(run.machine, (summary.block for summary in summaries))
+    return Side(name, series, machine, config=config)
 
 
 def of_folder(name: str) -> Side:
-    """Return the side that a run's folder gives, from the tables that are kept in it.
+    """Return the side that a run's folder gives, as ``of_outline`` does.
 
     Raises:
         StoreError: it is not a run's folder, or a file in it is damaged.
     """
-    run = store.outline(Path(name))
+    return of_outline(name, store.outline(Path(name)))
+
+
+def of_outline(name: str, run: Outline) -> Side:
+    """Return the side that a run gives, from the tables that are kept in its folder.
+
+    Raises:
+        StoreError: a file in it is damaged.
+    """
     series: dict[Key, Series] = {}
     machine = run.machine
-    for table in tables(run):
+    for shelf in shelves(run):
+        table = shelf.table()
         if not table.is_measured_here:
             # What others say of its samplers is no part of a comparison.
             return of_run(name, store.read(run.path))
-        found = table.summaries
-        machine = _machine(machine, found)
-        setups = {(s.model, s.sampler): setup(s) for s in found}
-        of_model = worst(run, table.model)
-        by_key = {key: of_model.get(key[1], {}) for key in setups}
-        series |= gather(map(_record, found), setups, by_key)
+        machine = _machine(machine, table.column("block"))
+        values = zip(*map(table.column, COLUMNS), strict=True)
+        found = [dict(zip(COLUMNS, of_one, strict=True)) for of_one in values]
+        known = shelf.worst()
+        for key, one in gather(map(_record, found), _setups(found)).items():
+            kept = known.get(key[1], UNKNOWN)
+            series[key] = replace(one, worst=kept.of(one.replicate.tolist()))
     return Side(name, series, machine, config=str(run.path / "config.yaml"))
 
 
-def _machine(machine: Mapping[str, Any], found: Iterable[Summary]) -> Mapping[str, Any]:
+def _machine(machine: Mapping[str, Any], blocks: Iterable[str | None]) -> Mapping[str, Any]:
     """Return a run's machine; without a host where cells ran on a cluster: no time is judged."""
-    if all(summary.block is None for summary in found):
+    if all(block is None for block in blocks):
         return machine
     return {name: said for name, said in machine.items() if name != "host"}
 
@@ -253,28 +264,36 @@ def _series(
     )
 
 
-def setup(summary: Summary) -> Setup:
-    """Return what must be the same on both sides of a comparison."""
-    plain = {name: getattr(summary, name) for name in (*WORDS, *NUMBERS)}
+def _setups(found: Iterable[Said]) -> dict[Key, Setup]:
+    """Return what must be the same on both sides of a comparison, by model and sampler."""
+    return {key: _setup_of(said) for key, said in {_key(said): said for said in found}.items()}
+
+
+def _setup_of(said: Said) -> Setup:
+    plain = {name: said[name] for name in (*WORDS, *NUMBERS)}
     plain |= {name: json.loads(plain[name]) for name in ("params", "options")}
-    defaults = _listed(summary.default_options or "")
-    return plain | {"parameters": summary.parameters or "", "defaults": defaults}
+    defaults = _listed(said["default_options"] or "")
+    return plain | {"parameters": said["parameters"] or "", "defaults": defaults}
 
 
 def _listed(names: str) -> list[str]:
     return names.split(", ") if names else []
 
 
-def _record(summary: Summary) -> tuple[Key, Record]:
-    return (summary.model, summary.sampler), Record(
-        replicate=summary.replicate,
-        seed=summary.seed,
-        status=summary.status,
-        reason=summary.reason,
-        fingerprint=summary.fingerprint or "",
-        n_evaluations=_sum(summary, COUNTS),
-        ess=_number(summary.ess_geometric_mean),
-        cpu_s=_sum(summary, CPU),
+def _key(said: Said) -> Key:
+    return said["model"], said["sampler"]
+
+
+def _record(said: Said) -> tuple[Key, Record]:
+    return _key(said), Record(
+        replicate=said["replicate"],
+        seed=said["seed"],
+        status=said["status"],
+        reason=said["reason"],
+        fingerprint=said["fingerprint"] or "",
+        n_evaluations=_sum(said, COUNTS),
+        ess=_number(said["ess_geometric_mean"]),
+        cpu_s=_sum(said, CPU),
     )
 
 
@@ -337,8 +356,8 @@ def _setup(line: Mapping[str, str]) -> Setup:
     }
 
 
-def _sum(summary: Summary, columns: tuple[str, ...]) -> float:
-    return sum(_number(getattr(summary, name)) for name in columns)
+def _sum(said: Said, columns: tuple[str, ...]) -> float:
+    return sum(_number(said[name]) for name in columns)
 
 
 def _number(value: float | None) -> float:

@@ -14,11 +14,10 @@ from gradbench.gate.verdict import Comparison
 from gradbench.measure.result import CellResult
 from gradbench.report.chains import saved
 from gradbench.report.material import Material
-from gradbench.results import export, gradients, store
+from gradbench.results import export, gradients, store, tables
 from gradbench.results.curves import Curve, curves
 from gradbench.results.rows import rows
 from gradbench.results.store import Stored
-from gradbench.results.summarize import of_stored
 from gradbench.results.summary import Summary
 from gradbench.results.times import with_times
 
@@ -78,7 +77,7 @@ def read(path: Path, ess_goal: int) -> Source:
     stored = store.read(path)
     if not stored.results:
         raise StoreError(f"{path}: no results in it yet")
-    found = of_stored(stored, ess_goal)
+    found = tables.summaries(store.outline(path), ess_goal)
     kept = {file.stem: file for file in (path / "draws").glob("*.nc")}
     draws = {
         result.cell.key: kept[result.cell.id]

@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ def csv_lines(
 ) -> Iterator[str]:
     """Yield the lines of a table as CSV, as ``to_csv`` has them."""
     line = io.StringIO(newline="")
-    writer = csv.DictWriter(line, [field.name for field in fields(kind)], lineterminator="\n")
+    writer = csv.writer(line, lineterminator="\n")
+    names = [field.name for field in fields(kind)]
     if has_head:
-        writer.writeheader()
+        writer.writerow(names)
+    values = attrgetter(*names)
     for row in table:
-        writer.writerow(records.to_plain(row))
+        writer.writerow(map(records.to_plain, values(row)))
         yield line.getvalue()
         line.seek(0)
         line.truncate()
@@ -74,6 +77,11 @@ def _summary(path: Path, number: int, line: dict[str, Any]) -> Summary:
 
 def _reader(kind: Any) -> Any:
     """Return what turns a field's text into its type, an empty one into None if it may be."""
+    value, may_be_empty = value_of(kind)
+    return (lambda text: value(text) if text else None) if may_be_empty else value
+
+
+def value_of(kind: Any) -> tuple[type, bool]:
+    """Return the type of a field's values, and whether it may have none."""
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    value = next(option for option in options if option is not types.NoneType)
-    return (lambda text: value(text) if text else None) if len(options) > 1 else value
+    return next(option for option in options if option is not types.NoneType), len(options) > 1

@@ -1,5 +1,6 @@
 """The record of one cell, a line of ``results.csv``, and what is read off several of them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -216,4 +217,4 @@ def is_failure(found: Iterable[Summary]) -> bool:
 
 def number(value: float | np.floating) -> float | None:
     """Return a float, None for what is not a finite number: an empty cell, never a NaN."""
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -923,7 +924,12 @@ def _chi_square_interval(freedom: float | FloatArray, tail: float) -> tuple[Floa
 
 
 def _half_width(variance: float, freedom: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+    return _quantile(freedom) * float(np.sqrt(variance))
+
+
+@lru_cache  # it takes longer than all else about an interval, and the freedoms are few
+def _quantile(freedom: float) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _exp(centre: float, half: float) -> tuple[float, float, float]:
