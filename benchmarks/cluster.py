@@ -28,11 +28,10 @@ from gradbench.measure import machine
 from gradbench.measure.result import CellResult
 from gradbench.results import execute, store
 from gradbench.results.execute import Silent
-from gradbench.stats import diagnostics, running
 
 if not __package__:  # started as a script
     sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.folders import N_CHAINS, N_DRAWS, N_PARAMETERS, measured
+from benchmarks.folders import measured
 
 SAMPLER = '''"""Independent normal draws, after some work or some rest."""
 
@@ -122,10 +121,7 @@ def told(cells: str, where: str, folder: Path, spent: float) -> tuple[float, flo
 def flood(folder: Path, n_cells: int) -> None:
     """Let two workers send results of fifty parameters that they have already."""
     benchmark = loading.load(str(written(folder, "flood", "rests: 0.0", n_cells)))
-    rng = np.random.default_rng(1)
-    values = rng.standard_normal((N_CHAINS, N_DRAWS, N_PARAMETERS))
-    found = diagnostics.compute(values, np.arange(N_CHAINS))
-    usual = measured(found, running.running(values, found))
+    usual = measured(np.random.default_rng(1))
 
     def attempt(order: Order, channel: str) -> Spent:
         line = dask_channel._DaskChannel(order.id, channel)

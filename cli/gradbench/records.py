@@ -47,9 +47,13 @@ def to_json(value: object, *, indent: int | None = None) -> str:
     Raises:
         TypeError: as in ``to_plain``.
     """
+    return as_text(to_plain(value), indent=indent)
+
+
+def as_text(plain: object, *, indent: int | None = None) -> str:
+    """Return what ``to_plain`` gave as JSON text, as ``to_json`` has it."""
     separators = (",", ":") if indent is None else None
-    text = json.dumps(to_plain(value), allow_nan=False, indent=indent, separators=separators)
-    return text + "\n"
+    return json.dumps(plain, allow_nan=False, indent=indent, separators=separators) + "\n"
 
 
 def from_plain(kind: type[Record], plain: Mapping[str, Any]) -> Record:

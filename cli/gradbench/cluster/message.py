@@ -54,5 +54,5 @@ class Message:
 
 def _text(found: CellResult | DensityCheck) -> str:
     if isinstance(found, CellResult):
-        return records.to_json(found.to_json())
+        return records.as_text(found.to_json())
     return records.to_json(found)

@@ -69,10 +69,10 @@ class RunFolder:
             SaveError: it can't be written; what was there before is untouched.
         """
         try:
-            text = records.to_json(result.to_json())
+            text = records.as_text(result.to_json())
         except (TypeError, ValueError) as error:
             failed = CellResult(result.cell, "failed", f"its result can't be written: {error}")
-            text = records.to_json(failed.to_json())
+            text = records.as_text(failed.to_json())
         name = self._ids.get(result.cell.place, result.cell.id)
         write(self.path / "cells" / f"{name}.json", text)
 
