@@ -67,14 +67,30 @@ def cluster_options(command: Command) -> Command:
     """Add the flags of a cluster, handed over as ``cluster``: None where this machine is to run."""
 
     @click.option(
-        "--cluster", "address", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:8786."
+        "--cluster",
+        "address",
+        metavar="ADDRESS",
+        help="Run on a Dask cluster, tcp://HOST:8786, or on local:N workers of this machine.",
     )
     @click.option(
-        "--scheduler-file", type=click.Path(path_type=Path), help="... or its scheduler's file."
+        "--scheduler-file",
+        type=click.Path(path_type=Path),
+        help="The cluster whose scheduler wrote this file.",
     )
-    @click.option("--timeout", metavar="TIME", help="Wait so long for the cluster.  [default: 10s]")
-    @click.option("--block", type=click.IntRange(min=1), metavar="N", help="Replicates of a block.")
-    @click.option("--mixed-versions", is_flag=True, help="Workers may have other versions.")
+    @click.option(
+        "--timeout", metavar="TIME", help="Wait so long for scheduler and workers.  [default: 10s]"
+    )
+    @click.option(
+        "--block",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Replicates that run in one place, one after another.",
+    )
+    @click.option(
+        "--mixed-versions",
+        is_flag=True,
+        help="Let workers have other versions, and mark their cells.",
+    )
     @functools.wraps(command)
     def wrapped(
         *,
