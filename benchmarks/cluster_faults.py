@@ -285,24 +285,28 @@ def _cut(cut: threading.Event, _: int) -> None:
 
 
 def full_disk(cluster: Cluster, rng: random.Random, n: int) -> Iterator[Path]:
-    """Fill the disk that workers write to."""
+    """Fill the disk that workers write to, and keep it full."""
     if os.getuid() != 0:
         raise SystemExit("full disk: only root can mount a small file system")
-    place = cluster.folder / "small-disk"
+    place, over = cluster.folder / "small-disk", threading.Event()
     place.mkdir(exist_ok=True)
 
-    def fault(_: int) -> None:
-        with suppress(OSError), (place / "filling").open("wb") as file:
-            while True:
-                file.write(bytes(2**12))  # a page: nothing is to fit any more
-                file.flush()
+    def fill() -> None:
+        with (place / "filling").open("wb") as file:
+            while not over.wait(0.01):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(2**12))  # a page: nothing is to fit any more
+                        file.flush()
 
     cluster.stop()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
     cluster.tmp = str(place)
     try:
-        yield from disturbed(cluster, fault, rng, n)
+        start = threading.Thread(target=fill, daemon=True).start
+        yield from disturbed(cluster, lambda _: start(), rng, n)
     finally:
+        over.set()
         cluster.stop()
         cluster.tmp = None
         subprocess.run(["umount", "-l", str(place)], check=False)

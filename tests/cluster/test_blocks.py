@@ -75,6 +75,7 @@ def test_compiling_takes_a_fifth_at_most() -> None:
 def test_what_compiles_and_never_runs_has_no_size() -> None:
     """A block whose cells all failed before they ran says nothing of how many are worth it."""
     assert Spent(8.0, 0.0, 4).fewest == 1
+    assert Spent(8.0, 0.1, 0).fewest == 0  # all had been sent before its worker was lost
 
 
 def test_the_user_sets_the_size() -> None:

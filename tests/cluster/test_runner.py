@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gradbench.cluster import dask_channel, versions
+from gradbench.cluster.block import PlaceError
 from gradbench.cluster.connection import Cluster
 from gradbench.cluster.message import Message
 from gradbench.cluster.runner import ClusterRunner
@@ -162,6 +163,32 @@ def test_a_block_that_ends_early_is_tried_again(
     reason = "its block ended early 4 times: OSError: [Errno 28] No space left on device"
     assert {row["reason"] for row in found if row["status"] == "crashed"} == {reason}
     assert sorted(noted.read_text().split()) == sorted(4 * (2 * ["normal"] + 2 * ["other"]))
+
+
+def test_a_machine_that_cant_run_blocks_gets_no_more(
+    benchmark: Benchmark, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker whose disk is full loses no block: others run them; without others the run ends."""
+    real, bad = dask_channel.attempt, {0}
+
+    def attempt(order: Any, channel: str) -> Any:
+        from distributed import get_worker
+
+        if get_worker().name in bad:
+            raise PlaceError(get_worker().address, "No space left on device")
+        return real(order, channel)
+
+    monkeypatch.setattr(dask_channel, "attempt", attempt)
+    whole = execute.start(benchmark, tmp_path, Silent(), make=on(address))
+    assert not whole.is_interrupted
+    assert {row["status"] for row in rows(whole)} == {"ok", "crashed", "unsuited"}
+    assert "its block" not in {row["reason"] for row in rows(whole)}
+
+    bad.add(1)
+    ended = execute.start(benchmark, tmp_path, Silent(), make=on(address))
+    assert ended.is_interrupted
+    assert ended.lost.endswith("no worker is left that can run blocks: No space left on device")
+    assert len(ended.found) == 8  # those that nobody suited
 
 
 def other(*, lacking: str = "", differing: str = "") -> Any:

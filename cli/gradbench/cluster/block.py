@@ -28,6 +28,10 @@ class VersionError(Exception):
     """A worker has other versions than the client, or lacks what a sampler needs."""
 
 
+class PlaceError(Exception):
+    """A worker's machine can't run blocks, as its disk is full: its address, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a worker is told of a block.

@@ -32,10 +32,9 @@ class Spent:
     @property
     def fewest(self) -> int:
         """How many replicates a block of this model has at least for compiling to be a fifth."""
-        replicate_s = self.cells_s / self.n_replicates
-        if not replicate_s:
+        if not self.cells_s:
             return 1
-        return math.ceil(self.compile_s * (1 / COMPILING - 1) / replicate_s)
+        return math.ceil(self.compile_s * (1 / COMPILING - 1) * self.n_replicates / self.cells_s)
 
 
 class Queue:

@@ -8,7 +8,7 @@ from distributed import Queue, Variable, get_worker
 from distributed.core import Status
 
 from gradbench.cluster import block, versions
-from gradbench.cluster.block import Order
+from gradbench.cluster.block import Order, PlaceError
 from gradbench.cluster.blocks import Spent
 from gradbench.cluster.message import Message
 from gradbench.cluster.versions import Answer, Asked
@@ -29,10 +29,14 @@ def attempt(order: Order, channel: str) -> Spent:
         channel: the name of the queue.
 
     Raises:
-        VersionError, OSError: as in ``block.run``.
+        VersionError: as in ``block.run``.
+        PlaceError: files can't be written here.
     """
     with closing(_DaskChannel(order.id, channel)) as line:
-        return block.run(order, line)
+        try:
+            return block.run(order, line)
+        except OSError as error:
+            raise PlaceError(get_worker().address, str(error)) from error
 
 
 def counter(channel: str, block: str) -> str:

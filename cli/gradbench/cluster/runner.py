@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from gradbench.cluster import blocks, carried, versions
-from gradbench.cluster.block import Order, VersionError
+from gradbench.cluster.block import Order, PlaceError, VersionError
 from gradbench.cluster.connection import RESOURCE, Cluster, connected, require
 from gradbench.cluster.message import Message
 from gradbench.cluster.versions import Asked
@@ -199,12 +199,17 @@ class ClusterRunner:
         if isinstance(error, VersionError | ImportError):
             # It came to a worker that nobody had asked yet: ask all again.
             self._workforce.look_again()
-        if (reason := _given_up(error, out.n_lost)) is None:
-            self._submit(left, saves_draws=out.order.saves_draws, n_lost=out.n_lost + 1)
-            return []
-        for cell in left:
-            del self._missing[cell.place]
-        return [CellResult(cell, "crashed", reason) for cell in left]
+        n_lost = out.n_lost
+        if isinstance(error, PlaceError):
+            self._workforce.refuse(*error.args)
+        elif (reason := _given_up(error, n_lost)) is None:
+            n_lost += 1
+        else:
+            for cell in left:
+                del self._missing[cell.place]
+            return [CellResult(cell, "crashed", reason) for cell in left]
+        self._submit(left, saves_draws=out.order.saves_draws, n_lost=n_lost)
+        return []
 
     def _forget(self, out: _Out) -> None:
         from distributed import Variable

@@ -61,6 +61,17 @@ class Workforce:
         elif now > self._seen_at + FORSAKEN_S:
             raise LostError(f"{self._cluster.name}: no worker for {FORSAKEN_S:g} s")
 
+    def refuse(self, who: str, why: str) -> None:
+        """Give a worker no more blocks.
+
+        Raises:
+            LostError: nobody else is there.
+        """
+        self._refused[who] = why
+        self._able = {other: said for other, said in self._able.items() if other != who}
+        if not self._able:
+            raise LostError(f"{self._cluster.name}: no worker is left that can run blocks: {why}")
+
     def look_again(self) -> None:
         """See who is there now, and ask everyone anew what is installed."""
         self._able, self._looked_at = {}, 0.0
