@@ -1,5 +1,6 @@
 """The way to a cluster: its address, its workers, and what is wrong with them."""
 
+import asyncio
 import json
 import logging
 import re
@@ -106,7 +107,10 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
             yield client
         return
     try:
-        client = Client(_address(cluster), timeout=cluster.timeout_s, set_as_default=False)
+        address = _address(cluster)
+        # A client that can't connect says so again, with a traceback, when it is deleted.
+        asyncio.run(_reach(address, cluster.timeout_s))
+        client = Client(address, timeout=cluster.timeout_s, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ClusterError(
             f"{cluster.name}: no scheduler answers there within {cluster.timeout_s:g} s:"
@@ -114,6 +118,15 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
         ) from error
     with client:
         yield client
+
+
+async def _reach(address: str, timeout_s: float) -> None:
+    """Connect to an address once; raise what Dask raises where that can't be done."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    security = Security().get_connection_args("client")
+    await (await connect(address, timeout=timeout_s, **security)).close()
 
 
 def _address(cluster: Cluster) -> str:
