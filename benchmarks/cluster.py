@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,15 +124,16 @@ def flood(folder: Path, n_cells: int) -> None:
     benchmark = loading.load(str(written(folder, "flood", "rests: 0.0", n_cells)))
     usual = measured(np.random.default_rng(1))
 
-    def attempt(order: Order, channel: str) -> Spent:
-        line = dask_channel._DaskChannel(order.id, channel)
-        first = order.cells[0]
+    def attempt(order: Mapping[str, Any], channel: str) -> dict[str, Any]:
+        parsed = Order.from_plain(order)
+        line = dask_channel._DaskChannel(parsed.id, channel)
+        first = parsed.cells[0]
         ready = records.to_json(CellResult(first, "ok", "", usual).to_json())
         before, after = ready.split(records.to_json(first).strip())
-        for cell in order.cells:
+        for cell in parsed.cells:
             text = f"{before}{records.to_json(cell).strip()}{after}"
-            line.send_cell(Message(order.id, "cell", zlib.compress(text.encode(), QUICKLY)))
-        return Spent(1.0, 1.0, 1)
+            line.send_cell(Message(parsed.id, "cell", zlib.compress(text.encode(), QUICKLY)))
+        return dict(records.to_plain(Spent(1.0, 1.0, 1)))
 
     dask_channel.attempt = attempt
     cells = planning.cells(benchmark)

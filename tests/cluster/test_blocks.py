@@ -1,5 +1,6 @@
 """How a run is cut into blocks, and what of a machine each of them has."""
 
+import marshal
 import os
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from gradbench import models, samplers
 from gradbench.cluster import carried, cores, versions
+from gradbench.cluster.block import Order
 from gradbench.cluster.blocks import Queue, Spent
 from gradbench.cluster.versions import Asked
 from gradbench.config import planning
@@ -222,3 +224,26 @@ def test_what_a_sampler_needs_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.lacking == (
         "emcee is not installed: pip install emcee; no-such-package is not installed"
     )
+
+
+def test_an_order_is_read_by_any_python(tmp_path: Path) -> None:
+    """What a worker is told of a block has no class in it, and is read as it was."""
+    cell = own_cell(tmp_path)
+    use, samplers_entry = {"use": str(tmp_path / "mine.py")}, {"use": str(tmp_path / "walk.py")}
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "own",
+            "models": {"mine": use},
+            "samplers": {"walk": samplers_entry},
+            "limits": {"timeout": "90s", "memory": "1GiB"},
+        }
+    )
+    assert cell.sampler_source is not None
+    order = Order(
+        id="one", cells=[cell], benchmark=benchmark, files=carried.packed([cell]),
+        asked=Asked({"pymc": "6.0.0"}, [cell.sampler_source]), is_mixed=False, saves_draws=True,
+        n_slots={"127.0.0.1": 2},
+    )  # fmt: skip
+    plain = order.to_plain()
+    assert Order.from_plain(plain) == order
+    assert marshal.loads(marshal.dumps(plain)) == plain  # which takes nothing but plain types

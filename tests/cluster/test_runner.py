@@ -154,7 +154,7 @@ def test_a_block_that_ends_early_is_tried_again(
 
     def attempt(order: Any, _: str) -> None:
         with noted.open("a") as file:
-            file.write(f"{order.cells[0].model}\n")
+            file.write(f"{order['cells'][0]['model']}\n")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(dask_channel, "attempt", attempt)

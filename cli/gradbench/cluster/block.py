@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
+from gradbench import records
 from gradbench.cluster import carried, cores, versions
 from gradbench.cluster.blocks import Spent
 from gradbench.cluster.carried import Files
@@ -55,6 +56,29 @@ class Order:
     is_mixed: bool
     saves_draws: bool
     n_slots: dict[str, int]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as text, numbers and bytes: another Python reads no class of this one."""
+        return {
+            "id": self.id,
+            "cells": [cell.to_json() for cell in self.cells],
+            "benchmark": self.benchmark.model_dump_json(),
+            "files": dict(self.files),
+            "asked": records.to_plain(self.asked),
+            "is_mixed": self.is_mixed,
+            "saves_draws": self.saves_draws,
+            "n_slots": self.n_slots,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Order":
+        """Return what ``to_plain`` gave."""
+        parsed = {
+            "cells": [Cell.from_json(cell) for cell in plain["cells"]],
+            "benchmark": Benchmark.model_validate_json(plain["benchmark"]),
+            "asked": records.from_plain(Asked, plain["asked"]),
+        }
+        return cls(**{**plain, **parsed})
 
 
 class Channel(Protocol):

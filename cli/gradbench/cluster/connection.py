@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ def connected(cluster: Cluster, n_cores: int) -> "Iterator[Client]":
         address = _address(cluster)
         # A client that can't connect says so again, with a traceback, when it is deleted.
         asyncio.run(_reach(address, cluster.timeout_s))
-        client = Client(address, timeout=cluster.timeout_s, set_as_default=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other versions gradbench says more
+            client = Client(address, timeout=cluster.timeout_s, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise ClusterError(
             f"{cluster.name}: no scheduler answers there within {cluster.timeout_s:g} s:"

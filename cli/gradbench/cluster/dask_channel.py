@@ -1,5 +1,6 @@
 """A block's channel to the client, by Dask: a queue of results, and a count of them."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 from distributed import Queue, Variable, get_worker
 from distributed.core import Status
 
+from gradbench import records
 from gradbench.cluster import block, versions
 from gradbench.cluster.block import Order, PlaceError
-from gradbench.cluster.blocks import Spent
 from gradbench.cluster.message import Message
 from gradbench.cluster.versions import Answer, Asked
 
@@ -21,20 +22,21 @@ def answer(asked: Asked) -> Answer:
     return versions.answer(asked)
 
 
-def attempt(order: Order, channel: str) -> Spent:
-    """Run a block on this worker: a task.
+def attempt(order: Mapping[str, Any], channel: str) -> dict[str, Any]:
+    """Run a block on this worker, a task; return what it took, a ``Spent`` as plain data.
 
     Args:
-        order: the block.
+        order: the block, as ``Order.to_plain`` has it.
         channel: the name of the queue.
 
     Raises:
         VersionError: as in ``block.run``.
         PlaceError: files can't be written here.
     """
-    with closing(_DaskChannel(order.id, channel)) as line:
+    parsed = Order.from_plain(order)
+    with closing(_DaskChannel(parsed.id, channel)) as line:
         try:
-            return block.run(order, line)
+            return dict(records.to_plain(block.run(parsed, line)))
         except OSError as error:
             raise PlaceError(get_worker().address, str(error)) from error
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from gradbench.cluster import blocks, carried, versions
 from gradbench.cluster.block import Order, PlaceError, VersionError
+from gradbench.cluster.blocks import Spent
 from gradbench.cluster.connection import RESOURCE, Cluster, connected, require
 from gradbench.cluster.message import Message
 from gradbench.cluster.versions import Asked
@@ -26,6 +27,7 @@ from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.preflight import MustSuit
 from gradbench.measure.result import CellResult
 from gradbench.measure.runner import Runner
+from gradbench.records import from_plain
 from gradbench.results import store
 from gradbench.results.execute import Display
 
@@ -171,7 +173,7 @@ class ClusterRunner:
         allowed = self._workforce.allowed
         task = self._client.submit(
             attempt,
-            order,
+            order.to_plain(),
             self._channel,
             workers=allowed or None,
             resources={RESOURCE: self._benchmark.threads},
@@ -191,7 +193,7 @@ class ClusterRunner:
         """
         error = out.task.exception() if out.task.status == "error" else None
         if out.task.status == "finished":
-            queue.learn(out.order.cells[0].model, out.task.result())
+            queue.learn(out.order.cells[0].model, from_plain(Spent, out.task.result()))
         self._forget(out)
         left = [cell for cell in out.order.cells if cell.place in self._missing]
         if not left or is_ending:

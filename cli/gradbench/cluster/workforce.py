@@ -126,7 +126,7 @@ class Workforce:
 
     def _refusal(self, said: object) -> str:
         """Return why a worker gets no block, empty if it does."""
-        if isinstance(said, ImportError):
+        if "No module named 'gradbench" in str(said):
             return "gradbench of this version is not installed there"
         if not isinstance(said, Answer):
             return f"can't be asked what it has: {said!r}"
