@@ -138,16 +138,9 @@ def test_a_lost_worker_costs_its_cell(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("signals", "is_whole"), [([signal.SIGINT], True), ([signal.SIGINT, signal.SIGINT], False)]
-)
+@pytest.mark.parametrize("n_asked", [1, 2])
 def test_ctrl_c_once_and_twice(
-    config: Path,
-    tmp_path: Path,
-    command: list[str],
-    gradbench: Run,
-    signals: list[signal.Signals],
-    is_whole: bool,
+    config: Path, tmp_path: Path, command: list[str], gradbench: Run, n_asked: int
 ) -> None:
     """Once: no new block, and those that run end; twice: at once. What is missing is resumed."""
     words = [*command, "run", str(config), "--cluster", "local:1", "--quiet", "--block", "2"]
@@ -155,12 +148,14 @@ def test_ctrl_c_once_and_twice(
         words += ["--set", key]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
         wait(lambda: any((tmp_path / "results").rglob("cells/*.json")))
-        for number in signals:
-            run.send_signal(number)
+        for _ in range(n_asked):
+            run.send_signal(signal.SIGINT)
             time.sleep(0.3)
         assert run.wait(60) == 130
-    n = len(found(tmp_path))
-    assert n == 4 if is_whole else 1 <= n < 4
+    if n_asked == 1:
+        assert len(found(tmp_path)) == 4  # a block is two replicates of two samplers
+        return
+    assert 1 <= len(found(tmp_path)) < 4
     (folder,) = (tmp_path / "results" / "far").iterdir()
     again = gradbench("run", "--resume", folder, "--quiet")
     assert again.returncode == 0, again.stderr
