@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gradbench.cli.flags import cluster_options, maker
+from gradbench.cli.clusters import cluster_options, maker
 from gradbench.cli.verdict import (
     config_options,
     policy_options,

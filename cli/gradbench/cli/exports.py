@@ -3,12 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import click
-
-from gradbench.report import files, render, sources
-from gradbench.report.page import Report, page
 from gradbench.results import export, parquet, store
-from gradbench.results.execute import Outcome
 from gradbench.results.summary import Summary
 
 Asked = tuple[str | None, Callable[[], str]]
@@ -53,26 +48,3 @@ def tell_parquet(place: Path | None, found: Iterable[Summary]) -> None:
     """
     if place is not None:
         parquet.write(place, found)
-
-
-def require_page(place: str | None) -> None:
-    """Raise where the page that a run is to have can't be made, before anything is run.
-
-    Raises:
-        LibraryError: what draws its pictures isn't installed.
-        ReportError: it can't be written there.
-    """
-    if place is not None:
-        render.require()
-        files.require_file(Path(place))
-
-
-def tell_page(place: str | None, outcome: Outcome, ess_goal: int) -> None:
-    """Write a run's page, if one is wanted and there is anything in it.
-
-    Raises:
-        ReportError: it can't be written.
-    """
-    if place is not None and outcome.found:
-        files.write_page(Path(place), page(Report([sources.read(outcome.folder, ess_goal)])))
-        click.echo(f"report: {place}", err=True)

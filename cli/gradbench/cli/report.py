@@ -12,6 +12,7 @@ from gradbench.gate import baseline, forms
 from gradbench.report import files, pictures, render, sources
 from gradbench.report.page import Report, page
 from gradbench.report.picture import ONE_COLUMN, TWO_COLUMNS
+from gradbench.results.execute import Outcome
 
 WIDTHS = {"1": ONE_COLUMN, "2": TWO_COLUMNS}
 
@@ -97,3 +98,26 @@ def _read(names: Sequence[str], title: str | None, only: Sequence[str], ess: int
         raise StoreError(f"{', '.join(names)}: a baseline has no cells to show; name a run, too")
     verdicts = sources.compared(map(baseline.side, compared)) if len(compared) > 1 else []
     return Report(runs, [*verdicts, *judged], title, only)
+
+
+def require_page(place: str | None) -> None:
+    """Raise where the page that a run is to have can't be made, before anything is run.
+
+    Raises:
+        LibraryError: what draws its pictures isn't installed.
+        ReportError: it can't be written there.
+    """
+    if place is not None:
+        render.require()
+        files.require_file(Path(place))
+
+
+def tell_page(place: str | None, outcome: Outcome, ess_goal: int) -> None:
+    """Write a run's page, if one is wanted and there is anything in it.
+
+    Raises:
+        ReportError: it can't be written.
+    """
+    if place is not None and outcome.found:
+        files.write_page(Path(place), page(Report([sources.read(outcome.folder, ess_goal)])))
+        click.echo(f"report: {place}", err=True)

@@ -7,20 +7,10 @@ from typing import cast, get_args
 import click
 
 from gradbench.cli import INTERRUPTED, finish_on_signals
-from gradbench.cli.exports import (
-    of_results,
-    require_page,
-    require_parquet,
-    tell_page,
-    tell_parquet,
-)
-from gradbench.cli.flags import (
-    cluster_options,
-    ess_option,
-    maker,
-    parquet_option,
-    results_option,
-)
+from gradbench.cli.clusters import cluster_options, maker
+from gradbench.cli.exports import of_results, require_parquet, tell_parquet
+from gradbench.cli.flags import ess_option, parquet_option, results_option
+from gradbench.cli.report import require_page, tell_page
 from gradbench.cluster.connection import Cluster
 from gradbench.config import loading, planning
 from gradbench.errors import ConfigError, did_you_mean
@@ -140,7 +130,7 @@ def command(
     tell_page(report, outcome, ess)
     if outcome.is_interrupted and not outcome.lost:
         return INTERRUPTED
-    return int(outcome.is_interrupted) or int(is_failure(outcome.found))
+    return int(outcome.is_interrupted or is_failure(outcome.found))
 
 
 def _statuses(words: Sequence[str]) -> frozenset[Status]:
