@@ -151,7 +151,7 @@ def own_cell(folder: Path) -> Cell:
 def test_files_are_used_where_they_are_the_same(tmp_path: Path) -> None:
     """On a file system that machines share nothing moves: what lies beside a file can be read."""
     cell = own_cell(tmp_path)
-    assert carried.placed(cell, tmp_path / "private") == cell
+    assert carried.placed([cell], tmp_path / "private") == [cell]
 
 
 def test_files_travel_by_content(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_files_travel_by_content(tmp_path: Path) -> None:
     for path in home.rglob("*.py"):
         path.write_text("raise RuntimeError")
     carried.unpacked(files, private)
-    here = carried.placed(cell, private)
+    (here,) = carried.placed([cell], private)
     assert here.source is not None
     assert here.sampler_source is not None
     assert models.load(here.source, {}).function is not None
@@ -181,7 +181,7 @@ def test_what_changed_on_the_way_is_refused(tmp_path: Path) -> None:
     (home / "mine.py").unlink()
     (home / "walk.py").unlink()
     carried.unpacked(files, private)
-    here = carried.placed(cell, private)
+    (here,) = carried.placed([cell], private)
     assert here.source is not None
     assert here.sampler_source is not None
     with pytest.raises(ModelError, match="has changed"):

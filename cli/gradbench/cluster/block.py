@@ -126,15 +126,15 @@ def run(order: Order, channel: Channel) -> Spent:
     ):
         folder = Path(place)
         carried.unpacked(order.files, folder)
-        here = {cell.place: carried.placed(cell, folder) for cell in cells}
+        here = carried.placed(cells, folder)
         theirs = {cell.place: cell for cell in cells}
         if any(entry.may_fail for entry in order.benchmark.models.values()):
-            runner.preflight(list(here.values()), must_suit="none")
+            runner.preflight(here, must_suit="none")
         draws = folder / "draws" if order.saves_draws else None
         if draws is not None:
             draws.mkdir()
         node = _node(order.id, taken, found.other)
-        for result in runner.run(list(here.values()), draws):
+        for result in runner.run(here, draws):
             if not watch.is_wanted:
                 break
             if isinstance(result, DensityCheck):

@@ -1,6 +1,6 @@
 """Files of models and samplers, carried to another machine by their content."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +18,9 @@ def packed(cells: Iterable[Cell]) -> dict[str, bytes]:
     Raises:
         ModelError: one can't be read.
     """
-    paths: set[Path] = set()
-    for cell in cells:
-        if cell.source is not None:
-            paths.update(models.carried(cell.source))
-        if (sampler := cell.sampler_source) is not None and sampler.digest:
-            paths.add(Path(sampler.use))
+    sources, own = _of(cells)
+    paths = {path for source in sources for path in models.carried(source)}
+    paths |= {Path(sampler.use) for sampler in own}
     try:
         return {str(path): path.read_bytes() for path in sorted(paths)}
     except OSError as error:
@@ -47,23 +44,38 @@ def below(folder: Path, path: Path) -> Path:
     return folder / path.relative_to(path.anchor)
 
 
-def placed(cell: Cell, folder: Path) -> Cell:
-    """Return a cell whose files are those of this machine.
+def placed(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+    """Return cells whose files are those of this machine.
 
     They are used where they stand if they are there and the same, as on a file system that machines
     share: what lies beside them can be read then. Otherwise they are those that were unpacked into
     ``folder``; whoever loads them holds them to their digests.
     """
-    source, sampler = cell.source, cell.sampler_source
-    if source is not None and not _is_here(source):
-        data = source.data and below(folder, source.data)
-        source = replace(source, path=below(folder, source.path), data=data)
-    if sampler is not None and sampler.digest and not _has_sampler(sampler):
-        use = str(below(folder, Path(sampler.use)))
-        return replace(
-            cell, source=source, sampler_use=use, sampler_source=replace(sampler, use=use)
-        )
-    return replace(cell, source=source)
+    sources, own = _of(cells)
+    moved = {source: _moved(source, folder) for source in sources if not _is_here(source)}
+    uses = {sampler: str(below(folder, Path(sampler.use))) for sampler in own if not _has(sampler)}
+    found = []
+    for cell in cells:
+        source, sampler = cell.source, cell.sampler_source
+        here = replace(cell, source=source and moved.get(source, source))
+        if sampler is not None and (use := uses.get(sampler)):
+            here = replace(here, sampler_use=use, sampler_source=replace(sampler, use=use))
+        found.append(here)
+    return found
+
+
+def _of(cells: Iterable[Cell]) -> tuple[set[models.Source], set[samplers.Source]]:
+    """Return the models of cells, and those of their samplers that are files."""
+    found = [(cell.source, cell.sampler_source) for cell in cells]
+    return (
+        {source for source, _ in found if source is not None},
+        {sampler for _, sampler in found if sampler is not None and sampler.digest},
+    )
+
+
+def _moved(source: models.Source, folder: Path) -> models.Source:
+    data = source.data and below(folder, source.data)
+    return replace(source, path=below(folder, source.path), data=data)
 
 
 def _is_here(source: models.Source) -> bool:
@@ -73,7 +85,7 @@ def _is_here(source: models.Source) -> bool:
         return False
 
 
-def _has_sampler(source: samplers.Source) -> bool:
+def _has(source: samplers.Source) -> bool:
     try:
         return samplers.find(source.use, Path()).digest == source.digest
     except SamplerError:
