@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local:"
-POLL_S = 0.2
+POLL_S = 0.2  # between two looks for a scheduler or workers that may still come
 RESOURCE = "core"  # of which each block takes as many as the config has threads
 START = f"dask worker ADDRESS --nthreads 1 --memory-limit 0 --resources {RESOURCE}=1"
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from distributed import Queue, Variable, get_worker
 from distributed.core import Status
 
-from gradbench import records
 from gradbench.cluster import block, versions
 from gradbench.cluster.block import Order, PlaceError
 from gradbench.cluster.message import Message
@@ -36,7 +36,7 @@ def attempt(order: Mapping[str, Any], channel: str) -> dict[str, Any]:
     parsed = Order.from_plain(order)
     with closing(_DaskChannel(parsed.id, channel)) as line:
         try:
-            return dict(records.to_plain(block.run(parsed, line)))
+            return asdict(block.run(parsed, line))
         except OSError as error:
             raise PlaceError(get_worker().address, str(error)) from error
 
@@ -62,7 +62,7 @@ class _DaskChannel:
 
     def send(self, message: Message) -> None:
         """Put it into the queue."""
-        self._queue.put(message.to_plain())
+        self._queue.put(asdict(message))
 
     def send_cell(self, message: Message) -> None:
         """Put it into the queue, and count it: a worker that is lost between runs it twice."""

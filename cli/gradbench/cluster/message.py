@@ -3,7 +3,7 @@
 import json
 import zlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gradbench import records
 from gradbench.measure.density_check import DensityCheck
@@ -30,14 +30,10 @@ class Message:
 
     @classmethod
     def of(cls, block: str, found: CellResult | DensityCheck) -> "Message":
-        """Return the message of something found; a result that can't be sent is a failed one."""
-        kind: Literal["cell", "check"] = "check" if isinstance(found, DensityCheck) else "cell"
-        try:
-            text = _text(found)
-        except (TypeError, ValueError) as error:
-            assert isinstance(found, CellResult)
-            text = _text(CellResult(found.cell, "failed", f"its result can't be sent: {error}"))
-        return cls(block, kind, zlib.compress(text.encode(), QUICKLY))
+        """Return the message of something found."""
+        if isinstance(found, CellResult):
+            return cls(block, "cell", _packed(found.to_text()))
+        return cls(block, "check", _packed(records.to_json(found)))
 
     @property
     def found(self) -> CellResult | DensityCheck:
@@ -47,12 +43,6 @@ class Message:
             return CellResult.from_json(plain)
         return records.from_plain(DensityCheck, plain)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as a map of text and bytes."""
-        return {"block": self.block, "kind": self.kind, "content": self.content, "name": self.name}
 
-
-def _text(found: CellResult | DensityCheck) -> str:
-    if isinstance(found, CellResult):
-        return records.as_text(found.to_json())
-    return records.to_json(found)
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), QUICKLY)

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from gradbench.cluster import blocks, carried, versions
@@ -27,7 +27,6 @@ from gradbench.measure.density_check import DensityCheck
 from gradbench.measure.preflight import MustSuit
 from gradbench.measure.result import CellResult
 from gradbench.measure.runner import Runner
-from gradbench.records import from_plain
 from gradbench.results import store
 from gradbench.results.execute import Display
 
@@ -74,12 +73,7 @@ class ClusterRunner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(Exception):  # a scheduler that is gone has nothing to be told
             self._recall()
         self._open.close()
@@ -87,15 +81,18 @@ class ClusterRunner:
     def preflight(self, cells: Sequence[Cell], *, must_suit: MustSuit = "any") -> None:
         """Reach the cluster, and look at models and samplers here as a run of this machine does.
 
+        Without cells nobody is asked.
+
         Models that may fail, of which there may be hundreds, are looked at where they run.
 
         Raises:
             ModelError, SamplerError: as in ``Runner.preflight``.
             ClusterError: no scheduler or no worker is there, or none can run the cells.
         """
-        sources = {cell.sampler_source for cell in cells} - {None}
-        uses = sorted((source for source in sources if source), key=lambda source: source.use)
-        self._asked = Asked(versions.here(), uses)
+        if not cells:
+            return
+        uses = {cell.sampler_source for cell in cells if cell.sampler_source is not None}
+        self._asked = Asked(versions.here(), sorted(uses, key=lambda source: source.use))
         n_cores = self._benchmark.threads
         self._client = self._open.enter_context(connected(self._cluster, n_cores))
         self._workforce = Workforce(self._client, self._cluster, n_cores=n_cores, asked=self._asked)
@@ -123,6 +120,8 @@ class ClusterRunner:
                 suited.append(cell)
             else:
                 yield refusal
+        if not suited:
+            return
         queue = blocks.Queue(suited, self._cluster.replicates)
         with _interrupted() as asked, self._queue() as arrivals:
             while self._out or not (queue.is_empty or asked.n):
@@ -193,7 +192,7 @@ class ClusterRunner:
         """
         error = out.task.exception() if out.task.status == "error" else None
         if out.task.status == "finished":
-            queue.learn(out.order.cells[0].model, from_plain(Spent, out.task.result()))
+            queue.learn(out.order.cells[0].model, Spent(**out.task.result()))
         self._forget(out)
         left = [cell for cell in out.order.cells if cell.place in self._missing]
         if not left or is_ending:

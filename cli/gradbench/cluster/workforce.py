@@ -5,12 +5,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from gradbench.cluster.connection import RESOURCE, START, Cluster
+from gradbench.cluster.connection import POLL_S, RESOURCE, START, Cluster
 from gradbench.cluster.versions import Answer, Asked
 from gradbench.errors import ClusterError, LostError
 
 LOOK_S = 1.0  # between two looks at who is there
-POLL_S = 0.2  # at the start
 FORSAKEN_S = 300.0  # without any worker, after which a run ends
 
 

@@ -160,7 +160,7 @@ def of_outline(name: str, run: Outline) -> Side:
         table = shelf.table()
         if not table.is_measured_here:
             # What others say of its samplers is no part of a comparison.
-            return of_run(name, store.read(run.path))
+            return of_run(name, store.whole_run(run))
         machine = _machine(machine, table.column("block"))
         values = zip(*map(table.column, COLUMNS), strict=True)
         found = [dict(zip(COLUMNS, of_one, strict=True)) for of_one in values]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gradbench.config.planning import Cell, Key
 from gradbench.draws import Evaluations
 from gradbench.measure.bare import Bare
-from gradbench.records import from_plain, to_plain
+from gradbench.records import as_text, from_plain, to_plain
 from gradbench.stats.diagnostics import Diagnostics
 from gradbench.stats.running import Running
 from gradbench.target.batch import Form
@@ -243,6 +243,14 @@ class CellResult:
             TypeError: there is something in it that is no data.
         """
         return {"schema_version": SCHEMA_VERSION, **to_plain(self)}
+
+    def to_text(self) -> str:
+        """Return it as JSON text; a result that can't be put as JSON is ``failed``."""
+        try:
+            return as_text(self.to_json())
+        except (TypeError, ValueError) as error:
+            failed = CellResult(self.cell, "failed", f"its result can't be written: {error}")
+            return as_text(failed.to_json())
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "CellResult":

@@ -74,10 +74,11 @@ def read(path: Path, ess_goal: int) -> Source:
         raise StoreError(f"{path}: compares gradients, not samplers: gradbench show prints it")
     if path.is_file():
         return Source(str(path), with_times(export.from_csv(path), ess_goal))
-    stored = store.read(path)
+    run = store.outline(path)
+    stored = store.whole_run(run)
     if not stored.results:
         raise StoreError(f"{path}: no results in it yet")
-    found = tables.summaries(store.outline(path), ess_goal)
+    found = tables.summaries(run, ess_goal)
     kept = {file.stem: file for file in (path / "draws").glob("*.nc")}
     draws = {
         result.cell.key: kept[result.cell.id]

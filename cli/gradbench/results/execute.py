@@ -153,8 +153,6 @@ def resume(
     folder = RunFolder(path, run.ids)
     display.planned(len(todo) + len(kept))
     display.finished(len(kept))
-    if not todo:
-        make = Runner  # nothing to run: no cluster is asked for
     with store.locked(folder), make(benchmark, display) as runner:
         runner.preflight(todo, must_suit="none")
         return _run(runner, todo, folder, display, save_draws=save_draws, ess_goal=ess_goal)

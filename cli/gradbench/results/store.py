@@ -68,13 +68,8 @@ class RunFolder:
         Raises:
             SaveError: it can't be written; what was there before is untouched.
         """
-        try:
-            text = records.as_text(result.to_json())
-        except (TypeError, ValueError) as error:
-            failed = CellResult(result.cell, "failed", f"its result can't be written: {error}")
-            text = records.as_text(failed.to_json())
         name = self._ids.get(result.cell.place, result.cell.id)
-        write(self.path / "cells" / f"{name}.json", text)
+        write(self.path / "cells" / f"{name}.json", result.to_text())
 
     def add_check(self, check: DensityCheck) -> None:
         """Write a model's density check.
@@ -285,15 +280,23 @@ def read(path: Path) -> Stored:
     Raises:
         StoreError: it is not a run's folder, or a file in it is damaged or too new.
     """
-    found = outline(path)
+    return whole_run(outline(path))
+
+
+def whole_run(run: Outline) -> Stored:
+    """Return a run with all that its cells say.
+
+    Raises:
+        StoreError: a file in its folder is damaged.
+    """
     return Stored(
-        benchmark=found.benchmark,
-        machine=found.machine,
-        models=found.sources,
-        checks=[_read_check(file) for file in sorted((path / "density").glob("*.json"))],
-        results=[result for model in found.cells for result in found.results(model)],
-        is_race=found.is_race,
-        started=found.started,
+        benchmark=run.benchmark,
+        machine=run.machine,
+        models=run.sources,
+        checks=[_read_check(file) for file in sorted((run.path / "density").glob("*.json"))],
+        results=[result for model in run.cells for result in run.results(model)],
+        is_race=run.is_race,
+        started=run.started,
     )
 
 

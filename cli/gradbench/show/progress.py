@@ -1,7 +1,6 @@
 """What is under way, on stderr."""
 
 import sys
-from types import TracebackType
 from typing import IO, Self
 
 from rich.progress import (
@@ -48,12 +47,7 @@ class Display:
             self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._is_shown:
             self._progress.stop()
 
@@ -93,12 +87,7 @@ class Line:
         self._show()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._write("")  # blanks over what stood there
         self._to.write("\r")
         self._to.flush()
