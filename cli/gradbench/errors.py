@@ -1,6 +1,8 @@
 """The errors a user can meet, each with the exit code it ends the program with."""
 
+import importlib
 import re
+from typing import Any
 
 DISTRIBUTION = "gradbench-mcmc"  # on PyPI the name gradbench belongs to another project
 MAX_HEADLINE = 400  # characters
@@ -80,6 +82,23 @@ class LongRunError(GradbenchError):
 def pip_install(extra: str = "") -> str:
     """Return the command that installs gradbench, with an extra of it if one is named."""
     return f'pip install "{DISTRIBUTION}[{extra}]"' if extra else f"pip install {DISTRIBUTION}"
+
+
+def library(module: str, need: str, extra: str) -> Any:
+    """Return an optional library.
+
+    Args:
+        module: what is imported.
+        need: what needs which library, in words.
+        extra: of gradbench, that installs it.
+
+    Raises:
+        LibraryError: it isn't installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LibraryError(f"{need}, which is not installed: {pip_install(extra)}") from error
 
 
 def first_line(error: Exception) -> str:

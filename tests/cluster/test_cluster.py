@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +124,8 @@ def test_a_lost_worker_costs_its_cell(
 ) -> None:
     """A worker that is killed with its nanny costs nothing that was finished; its processes end."""
     file, workers = cluster
-    words = [*command, "run", str(config), "--scheduler-file", file, "--quiet", "--timeout", "60s"]
-    words += ["--set", "replicates=12"]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
-        wait(lambda: any((tmp_path / "results").rglob("cells/*.json")))
+    words = ("--scheduler-file", file, "--timeout", "60s", "--set", "replicates=12")
+    with begun(command, config, *words) as run:
         family = psutil.Process(workers[0].pid).children(recursive=True)
         for process in (psutil.Process(workers[0].pid), *family[:1]):
             process.kill()
@@ -143,11 +141,10 @@ def test_ctrl_c_once_and_twice(
     config: Path, tmp_path: Path, command: list[str], gradbench: Run, n_asked: int
 ) -> None:
     """Once: no new block, and those that run end; twice: at once. What is missing is resumed."""
-    words = [*command, "run", str(config), "--cluster", "local:1", "--quiet", "--block", "2"]
+    words = ["--cluster", "local:1", "--block", "2"]
     for key in ("replicates=4", "samplers.one.rest=1", "samplers.two.rest=1"):
         words += ["--set", key]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
-        wait(lambda: any((tmp_path / "results").rglob("cells/*.json")))
+    with begun(command, config, *words) as run:
         for _ in range(n_asked):
             run.send_signal(signal.SIGINT)
             time.sleep(0.3)
@@ -168,12 +165,8 @@ def test_a_scheduler_that_goes_is_told(
 ) -> None:
     """Without its scheduler a run ends with a message, exit code 1, and all that was finished."""
     file, _ = cluster
-    words = [*command, "run", str(config), "--scheduler-file", file, "--quiet", "--timeout", "20s"]
-    words += ["--set", "replicates=40"]
-    with subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as run:
-        wait(lambda: any((tmp_path / "results").rglob("cells/*.json")))
+    words = ("--scheduler-file", file, "--timeout", "20s", "--set", "replicates=40")
+    with begun(command, config, *words, stderr=subprocess.PIPE) as run:
         for process in psutil.process_iter(["cmdline"]):
             if "scheduler" in (process.info["cmdline"] or []) and file in process.info["cmdline"]:
                 process.kill()
@@ -198,6 +191,19 @@ def test_a_gate_in_a_hurry(config: Path, gradbench: Run) -> None:
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
     assert "identical" in checked.stdout
+
+
+@contextmanager
+def begun(
+    command: list[str], config: Path, *words: str, **given: Any
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a run beside its config, and give it once its first cell is there."""
+    whole = [*command, "run", str(config), "--quiet", *words]
+    with subprocess.Popen(
+        whole, cwd=config.parent, stdout=subprocess.DEVNULL, text=True, **given
+    ) as run:
+        wait(lambda: any((config.parent / "results").rglob("cells/*.json")))
+        yield run
 
 
 def wait(condition: Callable[[], bool]) -> None:

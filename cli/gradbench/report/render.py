@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from gradbench.errors import LibraryError, pip_install
+from gradbench.errors import library
 from gradbench.records import to_plain
 from gradbench.report.colours import EVERY, INK, LINE, MUTED
 from gradbench.report.picture import Spec
@@ -63,13 +63,7 @@ def require() -> Any:
     Raises:
         LibraryError: it isn't installed.
     """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise LibraryError(
-            f"pictures need vl-convert-python, which is not installed: {pip_install('report')}"
-        ) from error
-    return vl_convert
+    return library("vl_convert", "pictures need vl-convert-python", "report")
 
 
 def svg_for_page(spec: Spec) -> str:

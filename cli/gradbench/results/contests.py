@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from gradbench.results.rows import Row, rows
-from gradbench.results.summary import Summary, is_spread, numbers
+from gradbench.results.summary import Summary, by_model, is_spread, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -31,9 +31,9 @@ class Contest:
 
 def contests(found: Sequence[Summary]) -> list[Contest]:
     """Return, per model, its best sampler against each other one that has a cost."""
-    against = []
+    against, models = [], by_model(found)
     for model, of_model in groupby(rows(found), key=lambda row: row.model):
-        cells = [summary for summary in found if summary.model == model]
+        cells = models[model]
         (timed, counted) = _ranked(list(of_model))
         against += [_contest(cells, timed[0], other) for other in timed[1:]]
         against += [_contest(cells, timed[0], other, is_timed=False) for other in counted if timed]

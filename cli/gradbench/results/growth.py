@@ -14,7 +14,7 @@ from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
 MIN_POINTS = 3  # of a power law: two always lie on one
-TIMES = frozenset({"ms_per_ess"})  # of the costs that a law is asked of
+TIME = "ms_per_ess"  # the cost that is a machine's own
 N_FITTED = 9  # values along a sweep that a law is given at
 
 Points = dict[float, list[Summary]]
@@ -48,6 +48,12 @@ class Growth:
     evaluations: Interval
     time: Interval | None
 
+    @property
+    def exponents(self) -> dict[str, Interval]:
+        """Those that there are, by what they are of."""
+        both = {"evaluations": self.evaluations, "time": self.time}
+        return {what: exponent for what, exponent in both.items() if exponent is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Law:
@@ -78,7 +84,7 @@ def laws(found: Iterable[Summary], column: str) -> list[Law]:
     made = []
     for key, points in _sweeps(found).items():
         growth, costed = _growth(key, points), _costed(points)
-        if growth is None or (column in TIMES and growth.time is None):
+        if growth is None or (column == TIME and growth.time is None):
             continue
         if all(numbers(group, column) for group in costed.values()):
             made.append(_law(growth, costed, column))
@@ -99,8 +105,7 @@ def with_exponents(found: Sequence[Summary]) -> list[Summary]:
     columns = {
         (growth.model, growth.sampler): {
             f"{factor}_exponent{suffix}": bound
-            for factor, exponent in (("time", growth.time), ("evaluations", growth.evaluations))
-            if exponent is not None
+            for factor, exponent in growth.exponents.items()
             for suffix, bound in zip(("", "_low", "_high"), astuple(exponent), strict=True)
         }
         for growth in growths(found)
@@ -126,9 +131,7 @@ def _sweeps(found: Iterable[Summary]) -> dict[tuple[str, str, str], Points]:
 
 
 def _costed(points: Points) -> Points:
-    return {
-        v: group for v, group in points.items() if is_priced(group) and numbers(group, "ms_per_ess")
-    }
+    return {v: group for v, group in points.items() if is_priced(group) and numbers(group, TIME)}
 
 
 def _law(growth: Growth, costed: Points, column: str) -> Law:
@@ -176,5 +179,5 @@ def _growth(key: tuple[str, str, str], points: Points) -> Growth | None:
         n_unreliable=sum(any(s.status == "unreliable" for s in g) for g in costed.values()),
         n_uncosted=len(points) - len(costed),
         evaluations=exponent("evaluations_per_ess"),
-        time=None if is_scattered else exponent("ms_per_ess"),
+        time=None if is_scattered else exponent(TIME),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradbench import records
-from gradbench.errors import LibraryError, pip_install
+from gradbench.errors import library
 from gradbench.results import export, store
 from gradbench.results.summary import Summary
 
@@ -18,13 +18,7 @@ def require() -> Any:
     Raises:
         LibraryError: it isn't installed.
     """
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise LibraryError(
-            f"Parquet needs pyarrow, which is not installed: {pip_install('chains')}"
-        ) from error
-    return pyarrow
+    return library("pyarrow.parquet", "Parquet needs pyarrow", "chains")
 
 
 def write(path: Path, found: Iterable[Summary]) -> None:
@@ -38,7 +32,9 @@ def write(path: Path, found: Iterable[Summary]) -> None:
         LibraryError: pyarrow isn't installed.
         SaveError: it can't be written; a file of that name is as it was.
     """
-    arrow = require()
+    parquet = require()
+    import pyarrow as arrow
+
     types = {int: arrow.int64(), float: arrow.float64(), str: arrow.string()}
     schema = arrow.schema(
         [
@@ -47,7 +43,7 @@ def write(path: Path, found: Iterable[Summary]) -> None:
             for kind, may_be_empty in [export.value_of(field.type)]
         ]
     )
-    with store.whole(path) as file, arrow.parquet.ParquetWriter(file, schema) as writer:
+    with store.whole(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for _, of_model in groupby(found, key=lambda summary: summary.model):
             cells = list(of_model)
             columns = [[getattr(cell, name) for cell in cells] for name in schema.names]

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import groupby
 
 import numpy as np
 
 from gradbench.measure.result import COSTED
-from gradbench.results.summary import Summary, hosts, is_spread, numbers
+from gradbench.results.summary import Summary, hosts, numbers
 from gradbench.stats import diagnostics
 from gradbench.stats.interval import Interval
 
@@ -75,9 +75,15 @@ def rows(found: Iterable[Summary]) -> list[Row]:
         samplers: dict[str, list[Summary]] = {}
         for summary in of_model:
             samplers.setdefault(summary.sampler, []).append(summary)
-        cost = _by_evaluations if is_spread(chain(*samplers.values())) else _by_cost
-        table.extend(sorted((_row(group) for group in samplers.values()), key=cost))
+        made = [_row(group) for group in samplers.values()]
+        counts = are_apart(made)
+        table.extend(sorted(made, key=lambda row: _by_cost(row, counts=counts)))
     return table
+
+
+def are_apart(found: Iterable[Row]) -> bool:
+    """Return whether rows ran on several machines, whose times are not each other's."""
+    return len({host for row in found for host in row.hosts}) > 1
 
 
 def is_priced(group: Sequence[Summary]) -> bool:
@@ -186,20 +192,13 @@ def _lone_z(group: Sequence[Summary]) -> tuple[float, float] | None:
     return first.z_max, diagnostics.z_by_chance(first.n_parameters or 1)
 
 
-def _by_cost(row: Row) -> tuple[bool, bool, float]:
-    price = row.evaluations_per_ess if row.is_elsewhere else row.ms_per_ess
-    return _by(row, price)
-
-
-def _by_evaluations(row: Row) -> tuple[bool, bool, float]:
-    return _by(row, row.evaluations_per_ess)
-
-
-def _by(row: Row, price: Interval | None) -> tuple[bool, bool, float]:
+def _by_cost(row: Row, *, counts: bool) -> tuple[bool, bool, float]:
+    """Return what rows are sorted by; ``counts`` for evaluations instead of time."""
     is_approximate = row.status == "approximate"
     if is_approximate:
         cost = (row.warmup_s or 0.0) + (row.sampling_s or 0.0)
     else:
+        price = row.evaluations_per_ess if row.is_elsewhere or counts else row.ms_per_ess
         cost = math.inf if price is None else price.estimate
     return is_approximate, row.is_elsewhere, cost
 

@@ -127,11 +127,10 @@ def _priced(found: Iterable[Summary]) -> dict[str, dict[str, list[Line]]]:
     Of a model whose cells ran on several machines there are none: their seconds can't be one line.
     """
     models: dict[str, dict[str, list[Line]]] = {}
-    here = [summary for summary in found if not summary.is_elsewhere]
-    spread = {model for model, group in by_model(here).items() if is_spread(group)}
-    for group in _grouped(summary for summary in here if summary.model not in spread):
-        if is_priced(group) and (made := [line for _, line in _lines(group)]):
-            models.setdefault(group[0].model, {})[group[0].sampler] = made
+    for model, cells in by_model(s for s in found if not s.is_elsewhere).items():
+        for group in [] if is_spread(cells) else _grouped(cells):
+            if is_priced(group) and (made := [line for _, line in _lines(group)]):
+                models.setdefault(model, {})[group[0].sampler] = made
     return models
 
 

@@ -16,7 +16,7 @@ from gradbench.choose.entrants import FIRST
 from gradbench.config.benchmark import Benchmark, SamplerEntry
 from gradbench.measure.check_model import Examination
 from gradbench.measure.result import COSTED
-from gradbench.show.console import Column, bare_table, console, fitted, item, significant
+from gradbench.show.console import Column, bare_table, console, fitted, item, plural, significant
 from gradbench.show.results import count, fastest, with_interval
 
 
@@ -147,7 +147,7 @@ def _verdict(found: Choice) -> Iterator[str]:
         said.append(f"{rest} at least {significant(found.behind)} times as long")
     yield "; ".join(said)
     yield (
-        f"confirmed on {found.n_fresh} fresh replicate{'s' if found.n_fresh > 1 else ''}"
+        f"confirmed on {plural(found.n_fresh, 'fresh replicate')}"
         if found.n_fresh
         else "not confirmed: no time was left for fresh replicates, and a race flatters its winner"
     )

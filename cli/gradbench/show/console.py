@@ -31,6 +31,11 @@ class Column(Generic[Shown]):
     align: Any = "right"
 
 
+def plural(n: int, what: str) -> str:
+    """Return a number of things, in the plural if need be."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def console(file: IO[str] | None = None) -> Console:
     """Return a console for a stream, stdout by default; 100 columns wide in a pipe.
 

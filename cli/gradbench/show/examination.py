@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from gradbench.measure.check_model import Examination, Offer
-from gradbench.show.console import console, item, significant, table
+from gradbench.show.console import console, item, plural, significant, table
 from gradbench.target.batch import Form
 
 BATCH_FORMS: Mapping[Form, str] = {
@@ -18,8 +18,7 @@ BATCH_FORMS: Mapping[Form, str] = {
 def examination(use: str, found: Examination) -> None:
     """Print a model's parameters, its checks, what an evaluation takes, and what suits it."""
     to = console()
-    plural = "" if found.ndim == 1 else "s"
-    about = f"  {found.ndim} dimension{plural}, compiled in {significant(found.compile_s)} s"
+    about = f"  {plural(found.ndim, 'dimension')}, compiled in {significant(found.compile_s)} s"
     to.print(Text(use, style="bold") + Text(about, style="dim"))
     to.print()
     shown = table(("parameter", "shape", "transform", "counts"), ())

@@ -17,7 +17,16 @@ from gradbench.measure.gradient_cost import Cost
 from gradbench.measure.gradient_points import STEPS
 from gradbench.measure.gradients import Comparison, Measured
 from gradbench.results.gradients import GradientRun, exponent
-from gradbench.show.console import Column, bare_table, console, fitted, item, significant, table
+from gradbench.show.console import (
+    Column,
+    bare_table,
+    console,
+    fitted,
+    item,
+    plural,
+    significant,
+    table,
+)
 from gradbench.stats.interval import Interval
 from gradbench.studies import Finding, Study
 from gradbench.target import differences
@@ -85,8 +94,7 @@ def study(of: Study, findings: Sequence[Finding], reason: str | None) -> None:
 
 def _head(run: GradientRun, each: Comparison, to: Console) -> None:
     params = ", ".join(f"{name}={value}" for name, value in each.params.items())
-    plural = "" if each.ndim == 1 else "s"
-    about = f"  {params + ', ' if params else ''}{each.ndim} dimension{plural}"
+    about = f"  {params + ', ' if params else ''}{plural(each.ndim, 'dimension')}"
     to.print(Text(run.model, style="bold") + Text(about, style="dim"))
     to.print()
 

@@ -17,10 +17,10 @@ from gradbench.results.contests import Contest, contests
 from gradbench.results.curves import GOAL
 from gradbench.results.execute import Outcome
 from gradbench.results.growth import Growth, growths
-from gradbench.results.rows import Row, rows
+from gradbench.results.rows import Row, are_apart, rows
 from gradbench.results.summary import Summary, is_spread
 from gradbench.results.times import Lead, leads
-from gradbench.show.console import Column, bare_table, console, fitted, item, significant
+from gradbench.show.console import Column, bare_table, console, fitted, item, plural, significant
 from gradbench.show.overview import overview
 from gradbench.stats.interval import Interval
 
@@ -67,12 +67,12 @@ class Section:
     @property
     def columns(self) -> list[Column[Row]]:
         """All columns of its table."""
-        is_spread = _is_spread(self.rows)  # then evaluations come first
+        is_apart = are_apart(self.rows)  # then evaluations come first
         return [
             *_points(self.rows),
             SAMPLER,
             *_costs(self.rows),
-            *(column for column in COLUMNS if column is not EVALUATIONS or not is_spread),
+            *(column for column in COLUMNS if column is not EVALUATIONS or not is_apart),
             *_weighed(self.rows),
             *_errors(self.rows),
         ]
@@ -173,17 +173,12 @@ def _costs(found: Sequence[Row]) -> list[Column[Row]]:
     if (goal := found[0].ess_goal) is not None:
         head = f"s to {count(goal)}\nworst ESS"
         timed += [Column(head, lambda row: with_interval(row.seconds_to_ess_goal), 5)]
-    if not _is_spread(found):
+    if not are_apart(found):
         return timed
     counted: Column[Row] = Column(
         "evals/ESS\n[95 % CI]", lambda row: with_interval(row.evaluations_per_ess), 10
     )
     return [counted, *(replace(column, rank=column.rank - 6) for column in timed)]
-
-
-def _is_spread(found: Sequence[Row]) -> bool:
-    """Return whether the rows of a table ran on several machines."""
-    return len({host for row in found for host in row.hosts}) > 1
 
 
 def _weighed(found: Sequence[Row]) -> list[Column[Row]]:
@@ -226,7 +221,6 @@ def _circumstances(found: Sequence[Row]) -> str:
     if not found:
         return "  made elsewhere"
     n = max(row.n_replicates for row in found)
-    replicates = f"{n} replicate{'s' if n > 1 else ''}"
     start = {
         "uniform": "started from uniform(-2, 2) on the unconstrained scale",
         "bounds": "started uniformly in the model's bounds",
@@ -236,7 +230,7 @@ def _circumstances(found: Sequence[Row]) -> str:
         "model": "started around the model's initial point",
         "map": "started around the mode",
     }[found[0].start]
-    return f"{replicates}, {start}"
+    return f"{plural(n, 'replicate')}, {start}"
 
 
 def _lines(found: Sequence[Row], against: Sequence[Contest], cells: Sequence[Summary]) -> list[str]:
@@ -409,11 +403,9 @@ def _growth(growth: Growth) -> str:
         + (f", {growth.n_unreliable} of them unreliable" if growth.n_unreliable else ""),
     ]
     basis += [f"{growth.n_uncosted} without a cost left out"] if growth.n_uncosted else []
-    powers = {"evaluations": growth.evaluations, "time": growth.time}
     said = ", ".join(
         f"{name}^{e.estimate:z.2f} [{e.low:z.2f}, {e.high:z.2f}] in {what}"
-        for what, e in powers.items()
-        if e is not None
+        for what, e in growth.exponents.items()
     )
     return f"cost of {growth.sampler} grows as {said} ({'; '.join(basis)})"
 
@@ -461,9 +453,7 @@ def _cluster(cells: Sequence[Summary]) -> list[str]:
     if not blocks:
         return []
     n_machines = len({cell.host for cell in cells if cell.host is not None})
-    ran = (
-        f"ran on a cluster, in {_plural(len(blocks), 'block')} on {_plural(n_machines, 'machine')}"
-    )
+    ran = f"ran on a cluster, in {plural(len(blocks), 'block')} on {plural(n_machines, 'machine')}"
     lines = [ran]
     if is_spread(cells):
         lines = [
@@ -478,11 +468,6 @@ def _cluster(cells: Sequence[Summary]) -> list[str]:
         )
     other = {cell.other_versions for cell in cells if cell.other_versions}
     return [*lines, *(f"some cells ran with other versions: {said}" for said in sorted(other))]
-
-
-def _plural(n: int, what: str) -> str:
-    """Return a number of things, in the plural if need be."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _density(cells: Sequence[Summary]) -> str:

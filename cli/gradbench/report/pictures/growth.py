@@ -78,11 +78,9 @@ def _reading(grown: dict[str, list[Law]]) -> str:
     told = []
     for law in grown["evaluations_per_ess"] or grown["ms_per_ess"]:
         growth = law.growth
-        powers = {"evaluations": growth.evaluations, "time": growth.time}
         said = ", ".join(
             f"^{power.estimate:z.2f} [{power.low:z.2f}, {power.high:z.2f}] in {what}"
-            for what, power in powers.items()
-            if power is not None
+            for what, power in growth.exponents.items()
         )
         told.append(f"{growth.sampler} as {growth.parameter}{said}")
     return f"Costs grow: {'; '.join(told)}; points are measured, lines and bands fitted."
